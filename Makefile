@@ -1,0 +1,59 @@
+# Every target sets up the one environment, .venv, when it is missing or stale; it needs Python 3.11 or newer, make and a
+# package index, and nothing else. `make PYTHON=/path/to/python3.12 test` chooses the Python, WORKERS=1 the number of
+# test processes.
+
+VENV    := .venv
+STAMP   := $(VENV)/.installed
+WORKERS ?= auto
+PYTHON  ?=
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+
+# The stamp records the checkout that was installed: in a checkout that moved or was copied, everything is set up again.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+STALE := stale
+endif
+
+.PHONY: help mnist test bench lint clean stale
+.DEFAULT_GOAL := help
+
+help:  ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+mnist: $(STAMP)  ## train the reference network on MNIST and print its gradients
+	$(BIN)/python examples/02_mnist.py
+
+test: lint  ## lint, then run the tests, the doctests and the README's code
+	$(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses=8 --dist=worksteal --doctest-modules tests symgrad codegen
+
+bench: $(STAMP)  ## measure what the README claims
+	$(BIN)/python -m benchmarks
+
+lint: $(STAMP)  ## ruff and mypy
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m mypy
+
+clean:  ## remove the environment and everything that was generated
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment that still runs is kept and brought up to date. A new one needs an interpreter that is recent enough and
+# can make environments: a version manager's shim, or a Debian Python without python3-venv, is a name on the PATH that cannot.
+CHECK := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+
+$(STAMP): pyproject.toml $(STALE)
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	    for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python); do \
+	        $$python -c '$(CHECK)' >/dev/null 2>&1 && found=$$python && break; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo 'make: no Python 3.11 or newer with its venv module; name one: make PYTHON=/path/to/python' >&2; exit 1; \
+	    fi; \
+	    echo "setting up $(VENV) with $$($$found --version)"; \
+	    $$found -m venv --clear $(VENV) || exit 1; \
+	fi; \
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]' && printf '%s' '$(CURDIR)' > $@

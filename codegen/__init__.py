@@ -1,0 +1,1 @@
+"""The machine side of symgrad: expression graphs to native kernels through LLVM (see `codegen.pipeline`)."""

@@ -1,0 +1,246 @@
+"""Matrix products: register-tiled kernels of `epilogue(sum_k left[.., m, k] * right[.., k, n])`.
+
+In: a group whose root is a Contraction with rows and columns. Out: its kernel. The plain nest that a tile replaces is
+
+    for m: for n: acc = 0; for k: acc = fma(left[m, k], right[k, n], acc); out[m, n] = epilogue(acc)
+
+Every result is one chain of fused products over k, cut into chunks of `K_CHUNK` that are added in order: tile, packing,
+threads and vector width change no bit. A panel of `right` is packed where its rows are not contiguous, or so far apart
+that they fall into the same cache sets. It must not know operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from codegen.contraction import Homes, Roles, contraction_fold, multiply_add, roles_of, zero
+from codegen.elements import Bindings, Elements, Lowered
+from codegen.group import Group
+from codegen.ir import Alloc, For, If, Index, Let, Load, Name, Op, Space, Stmt, Store, Tag, Value
+from codegen.machine import Machine
+from codegen.nest import group_dtypes, lanes
+from codegen.reach import extents_of, index_names
+from symgrad.dtypes import BOOL, INT64
+from symgrad.options import Options
+from symgrad.shape import Size, dim
+
+K_CHUNK = 1024  # products that one accumulator takes in before it is added to the total
+FAR = 1024  # bytes: rows of `right` this far apart compete for few cache sets
+MANY_ROWS = 32  # fewer rows do not repay packing a panel
+ROW_BLOCK = 4  # tiles of rows that share a panel where threads divide the rows
+
+
+def contraction_kernels(group: Group, home: Homes, machine: Machine, options: Options) -> list[Lowered]:
+    """Lower a group whose root is a Contraction: by tiles where there are rows and columns, else as a fold."""
+    assert group.root is not None
+    roles = roles_of(group.root)
+    if not roles.rows or not roles.columns:
+        return contraction_fold(group, home, machine, roles)
+    if roles.out[-1] in roles.rows:
+        roles = roles.swapped()
+    return [_Tiles(group, home, machine, options, roles).lower()]
+
+
+class _Tiles:
+    """One kernel in the making: m and n are the axes of the tile, k the summed ones, all others are looped over."""
+
+    def __init__(self, group: Group, home: Homes, machine: Machine, options: Options, roles: Roles) -> None:
+        assert group.root is not None
+        self.group, self.home, self.roles = group, home, roles
+        self.dtype = group.root.dtype
+        self.bindings = Bindings()
+        self.m, self.n = roles.rows[-1], roles.columns[-1]
+        self.rows, self.columns = roles.sizes[self.m], roles.sizes[self.n]
+        self.width = lanes(machine, group_dtypes(group))
+        self.tile_rows, self.tile_columns = self._tile(machine, options)
+        self.index = dict(zip(roles.out, index_names(roles.results), strict=True))
+        self.outer = [label for label in roles.out if label not in (self.m, self.n)]
+        self.k_names = {label: dim(self.bindings.fresh("k")) for label in roles.summed}
+        self.packed = self._packs(options)
+        self.panel = self.bindings.fresh("panel")
+        self.by_columns = not isinstance(self.columns, int) or self.columns >= 2 * self.tile_columns
+
+    def _tile(self, machine: Machine, options: Options) -> tuple[int, int]:
+        """Give the rows and columns of the register tile: the machine's, or one vector wide for few columns."""
+        rows, vectors = machine.tile
+        if options.tiles is not None:
+            rows, vectors = options.tiles[0], max(1, options.tiles[1] // self.width)
+        elif isinstance(self.columns, int) and self.columns <= self.width:
+            rows, vectors = rows * vectors, 1
+        return (min(rows, self.rows) if isinstance(self.rows, int) and self.rows else rows), vectors * self.width
+
+    def _packs(self, options: Options) -> bool:
+        if self.roles.right.stride(self.n, self.home) != 1:
+            return True
+        if options.packing is not None:
+            return options.packing
+        if not self.roles.summed or (isinstance(self.rows, int) and self.rows < MANY_ROWS):
+            return False
+        step = self.roles.right.stride(self.roles.summed[-1], self.home)
+        return not isinstance(step, int) or step * self.dtype.size >= FAR
+
+    # -- loops -----------------------------------------------------------------------------------------------------
+
+    def lower(self) -> Lowered:
+        """Write the loops: other axes, then column panels, then tiles of rows; the outermost is split among threads."""
+        column, row = self.bindings.fresh("j"), self.bindings.fresh("i")
+        inside = bool(self.outer)
+        tiles = [For(row, 0, self.rows, tuple(self._tile_body(dim(row), dim(column))), self.tile_rows)]
+        if self.by_columns:
+            body = self._columns(column, [*self._pack(dim(column)), *tiles], Tag.SERIAL if inside else Tag.PARALLEL)
+        else:
+            body = self._row_blocks(row, column, tiles, Tag.SERIAL if inside else Tag.PARALLEL)
+        for position, label in enumerate(reversed(self.outer)):
+            tag = Tag.PARALLEL if position == len(self.outer) - 1 else Tag.SERIAL
+            body = [For(str(self.index[label]), 0, self.roles.sizes[label], tuple(body), 1, tag)]
+        return self.bindings.finish("product", body)
+
+    def _columns(self, column: str, body: Sequence[Stmt], tag: Tag) -> list[Stmt]:
+        return [For(column, 0, self.columns, tuple(body), self.tile_columns, tag)]
+
+    def _row_blocks(self, row: str, column: str, tiles: Sequence[For], tag: Tag) -> list[Stmt]:
+        """Split few columns by blocks of rows; a block packs its own panel."""
+        block = self.bindings.fresh("i")
+        size = self.tile_rows * (ROW_BLOCK if self.packed else 1)
+        last = self.bindings.fresh("to")
+        stop = Let(last, Op("min", (Index(dim(block) + size), Index(self.rows)), INT64))
+        loop = For(row, dim(block), dim(last), tiles[0].body, self.tile_rows)
+        inner = self._columns(column, [*self._pack(dim(column)), loop], Tag.SERIAL)
+        return [For(block, 0, self.rows, (stop, *inner), size, tag)]
+
+    # -- the panel -------------------------------------------------------------------------------------------------
+
+    def _elements(self, root: Value | None = None, env: Mapping[str, Size] | None = None) -> Elements:
+        results = self.roles.results
+        extents = extents_of(index_names(results), results)
+        value = (lambda _: root) if root is not None else None
+        return Elements(self.group, self.home, self.bindings, root=value, env=env, extents=extents)
+
+    def _depth(self) -> Size:
+        size: Size = 1
+        for label in self.roles.summed:
+            size = size * self.roles.sizes[label]
+        return size
+
+    def _panel_row(self) -> Size:
+        position: Size = 0
+        for label in self.roles.summed:
+            position = position * self.roles.sizes[label] + self.k_names[label]
+        return position
+
+    def _pack(self, column: Size) -> list[Stmt]:
+        """Copy a panel of `right` into contiguous rows, zero beyond the last column."""
+        if not self.packed:
+            return []
+        p = self.bindings.fresh("p")
+        place = (self._panel_row(), dim(p))
+        env = {**self.index, **self.k_names, self.n: column + dim(p)}
+        copy: list[Stmt] = [Store(self.panel, place, self.roles.right.load(self._elements(), env))]
+        if not self._divides(self.columns, self.tile_columns):
+            inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)
+            copy = [Store(self.panel, place, zero(self.dtype)), If(inside, tuple(copy))]
+        body: list[Stmt] = [For(p, 0, self.tile_columns, tuple(copy), self.width, Tag.VECTOR)]
+        for label in reversed(self.roles.summed):
+            body = [For(str(self.k_names[label]), 0, self.roles.sizes[label], tuple(body))]
+        return [Alloc(self.panel, self.dtype, (self._depth(), self.tile_columns), Space.SCRATCH), *body]
+
+    @staticmethod
+    def _divides(size: Size, tile: int) -> bool:
+        return isinstance(size, int) and size % tile == 0
+
+    # -- the tile --------------------------------------------------------------------------------------------------
+
+    def _tile_body(self, row: Size, column: Size) -> list[Stmt]:
+        acc = self.bindings.fresh("acc")
+        rows, body = self._row_indices(row)
+        body.append(Alloc(acc, self.dtype, (self.tile_rows, self.tile_columns), Space.REGISTER))
+        body += self._sum(acc, rows, column)
+        for i in range(self.tile_rows):
+            writes = self._write(acc, i, row + i, column)
+            guard = Op("lt", (Index(row + i), Index(self.rows)), BOOL)
+            body += [writes] if self._divides(self.rows, self.tile_rows) else [If(guard, (writes,))]
+        return body
+
+    def _row_indices(self, row: Size) -> tuple[list[Size], list[Stmt]]:
+        """Give the rows of the tile; beyond the last row the last one is read again, and not written."""
+        if self._divides(self.rows, self.tile_rows):
+            return [row + i for i in range(self.tile_rows)], []
+        names = [self.bindings.fresh("row") for _ in range(self.tile_rows)]
+        last = Index(self.rows - 1)
+        lets: list[Stmt] = [Let(n, Op("min", (Index(row + i), last), INT64)) for i, n in enumerate(names)]
+        return [dim(n) for n in names], lets
+
+    def _clear(self, acc: str) -> list[Stmt]:
+        p = self.bindings.fresh("p")
+        return [
+            For(p, 0, self.tile_columns, (Store(acc, (i, dim(p)), zero(self.dtype)),), self.width, Tag.VECTOR)
+            for i in range(self.tile_rows)
+        ]
+
+    def _sum(self, acc: str, rows: Sequence[Size], column: Size) -> list[Stmt]:
+        """Accumulate the products: whole chunks into a total in scratch memory, the last one in registers."""
+        step = self._products(acc, rows, column)
+        if len(self.roles.summed) != 1:
+            for label in reversed(self.roles.summed):
+                step = [For(str(self.k_names[label]), 0, self.roles.sizes[label], tuple(step))]
+            return [*self._clear(acc), *step]
+        (label,) = self.roles.summed
+        k, depth = str(self.k_names[label]), self.roles.sizes[label]
+        if isinstance(depth, int) and depth <= K_CHUNK:
+            return [*self._clear(acc), For(k, 0, depth, tuple(step))]
+        total, chunk = self.bindings.fresh("total"), self.bindings.fresh("chunk")
+        whole = depth // K_CHUNK
+        inner = For(k, dim(chunk) * K_CHUNK, dim(chunk) * K_CHUNK + K_CHUNK, tuple(step))
+        shape = (self.tile_rows, self.tile_columns)
+        some = Op("gt", (Index(whole), Index(0)), BOOL)
+        return [
+            Alloc(total, self.dtype, shape, Space.SCRATCH),
+            If(some, tuple(self._clear(total))),
+            For(chunk, 0, whole, (*self._clear(acc), inner, *self._add(total, total, acc))),
+            *self._clear(acc),
+            For(k, whole * K_CHUNK, depth, tuple(step)),
+            If(some, tuple(self._add(acc, total, acc))),
+        ]
+
+    def _add(self, target: str, first: str, second: str) -> list[Stmt]:
+        p = self.bindings.fresh("p")
+
+        def added(i: int) -> Store:
+            a, b = (Load(x, (i, dim(p)), self.dtype) for x in (first, second))
+            return Store(target, (i, dim(p)), Op("add", (a, b), self.dtype))
+
+        return [For(p, 0, self.tile_columns, (added(i),), self.width, Tag.VECTOR) for i in range(self.tile_rows)]
+
+    def _products(self, acc: str, rows: Sequence[Size], column: Size) -> list[Stmt]:
+        """Take one k into every accumulator of the tile."""
+        p = self.bindings.fresh("p")
+        elements = self._elements()
+        env = {**self.index, **self.k_names, self.n: column + dim(p)}
+        if self.packed:
+            right: Value = Load(self.panel, (self._panel_row(), dim(p)), self.dtype)
+        else:
+            right = self.roles.right.load(elements, env)
+        inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)
+        masked = not self.packed and not self._divides(self.columns, self.tile_columns)
+        body: list[Stmt] = []
+        for i, row in enumerate(rows):
+            left = self.roles.left.load(elements, {**env, self.m: row})
+            place = (i, dim(p))
+            store = Store(acc, place, multiply_add(left, right, Load(acc, place, self.dtype), self.dtype))
+            inner: Stmt = If(inside, (store,)) if masked else store
+            body.append(For(p, 0, self.tile_columns, (inner,), self.width, Tag.VECTOR))
+        return body
+
+    def _write(self, acc: str, i: int, row: Size, column: Size) -> Stmt:
+        """Compute and store the epilogue of one row of the tile."""
+        p, name = self.bindings.fresh("p"), self.bindings.fresh("r")
+        env = {str(self.index[self.m]): row, str(self.index[self.n]): column + dim(p)}
+        elements = self._elements(Name(name, self.dtype), env)
+        results = self.roles.results
+        body: tuple[Stmt, ...] = (
+            Let(name, Load(acc, (i, dim(p)), self.dtype)), *elements.stores(index_names(results), results)
+        )  # fmt: skip
+        if not self._divides(self.columns, self.tile_columns):
+            body = (If(Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL), body),)
+        return For(p, 0, self.tile_columns, body, self.width, Tag.VECTOR)
+

@@ -1,0 +1,186 @@
+"""The JIT: LLVM IR text to objects, assembly and callable code.
+
+In: the text of a module and a machine row. Out: object code (the same bytes in every process), assembly, and a
+`Library` that holds linked code alive. It must not know kernels' contents; a kernel is a name and an ABI here.
+
+LLVM's defects are cured here and nowhere else: pass managers are freed by hand and used once, llvmlite's global lock is
+held across a fork, the loop vectoriser (which has open miscompiles) and the unroller stay off, and what would end the
+process (an unknown processor, a symbol that is not there) never reaches LLVM.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+
+import llvmlite.binding as llvm
+
+from codegen.machine import Machine, host
+from codegen.object_file import undefined_symbols
+from symgrad.errors import CompileError
+
+# void kernel(ptr args, ptr dims, i64 lo, i64 hi, ptr scratch); calling one releases the GIL.
+KERNEL_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+OPTIMIZATION = 3
+LLVM_VERSION = ".".join(map(str, llvm.llvm_version_info))
+
+_objects: dict[tuple[str, Machine], bytes] = {}
+_objects_lock = threading.Lock()
+_library_numbers = itertools.count()
+
+
+def compile_ir(text: str, machine: Machine) -> bytes:
+    """Return the object code of a module for a machine row, from this process's cache where it has been compiled.
+
+    Raises CompileError where LLVM refuses the text, or the text calls what it does not define.
+    """
+    key = (hashlib.sha256(text.encode()).hexdigest(), machine)
+    with _objects_lock:
+        found = _objects.get(key)
+    if found is not None:
+        return found
+    target = _target_machine(machine)
+    module = _optimized(text, target)
+    try:
+        image = bytes(target.emit_object(module))
+    finally:
+        module.close()
+        target.close()
+    foreign = undefined_symbols(image)
+    if foreign:  # the linker would look them up in the process, and find libm there
+        hint = "An operation became a call into a library."
+        raise CompileError("compiled code may call nothing outside", got=", ".join(foreign), hint=hint)
+    with _objects_lock:
+        return _objects.setdefault(key, image)
+
+
+def assembly(text: str, machine: Machine) -> str:
+    """Return the assembly of a module for a machine row."""
+    target = _target_machine(machine)
+    module = _optimized(text, target)
+    try:
+        return str(target.emit_assembly(module))
+    finally:
+        module.close()
+        target.close()
+
+
+def optimized_ir(text: str, machine: Machine) -> str:
+    """Return the LLVM IR of a module after LLVM's passes."""
+    target = _target_machine(machine)
+    module = _optimized(text, target)
+    try:
+        return str(module)
+    finally:
+        module.close()
+        target.close()
+
+
+class Library:
+    """Linked code: addresses by name, valid as long as the library is alive and not closed."""
+
+    def __init__(self, tracker: llvm.ResourceTracker, engine: llvm.LLJIT, names: tuple[str, ...]) -> None:
+        self._tracker, self.names = tracker, names
+        self._close = weakref.finalize(self, _unload, tracker, engine)
+        self._close.atexit = False  # at exit a thread may still be running this code
+
+    def address(self, name: str) -> int:
+        """Return the address of a function.
+
+        Raises CompileError for a name that was not linked, or after `close`.
+        """
+        if not self._close.alive:
+            raise CompileError(f"{name} was asked of a closed library")
+        if name not in self.names:
+            raise CompileError(f"the library has no function {name!r}", got=", ".join(self.names))
+        return int(self._tracker[name])
+
+    def function(self, name: str) -> Callable[..., None]:
+        """Return a kernel as a Python callable, which keeps the library alive."""
+        call = KERNEL_TYPE(self.address(name))
+        call.library = self  # type: ignore[attr-defined]
+        return call
+
+    def close(self) -> None:
+        """Unload the code; calling it afterwards ends the process."""
+        self._close()
+
+
+def link(objects: Mapping[str, bytes]) -> Library:
+    """Link objects, each named by the function it defines, into one library for this process.
+
+    Raises CompileError for a symbol that is defined nowhere: compiled code calls nothing of the process.
+    """
+    target = _target_machine(host(), jit=True)
+    engine = llvm.create_lljit_compiler(target, suppress_errors=True)
+    builder = llvm.JITLibraryBuilder()
+    for image in dict.fromkeys(objects.values()):
+        builder.add_object_img(image)
+    for name in objects:
+        builder.export_symbol(name)
+    try:
+        tracker = builder.link(engine, f"symgrad.{next(_library_numbers)}")
+    except RuntimeError as error:
+        engine.close()
+        raise CompileError("compiled code does not link", got=str(error).strip()) from None
+    return Library(tracker, engine, tuple(objects))
+
+
+def _unload(tracker: llvm.ResourceTracker, engine: llvm.LLJIT) -> None:
+    """Free the code, then the engine that it lives in: the other way round is a crash."""
+    tracker.close()
+    engine.close()
+
+
+def _optimized(text: str, target: llvm.TargetMachine) -> llvm.ModuleRef:
+    """Parse, check and optimise a module."""
+    try:
+        module = llvm.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        raise CompileError("LLVM refuses a kernel", got=str(error).strip()) from None
+    module.data_layout = str(target.target_data)
+    options = llvm.create_pipeline_tuning_options(speed_level=OPTIMIZATION)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_interleaving = False
+    options.loop_unrolling = False
+    builder = llvm.create_pass_builder(target, options)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    # `close()` of a pass manager frees nothing: this does, and then tells the wrapper that it owns nothing any more.
+    llvm.newpassmanagers.NewPassManager._dispose(passes)
+    passes.detach()
+    builder.close()
+    options.close()
+    return module
+
+
+def _target_machine(machine: Machine, *, jit: bool = False) -> llvm.TargetMachine:
+    _initialize()
+    target = llvm.Target.from_triple(machine.triple)
+    return target.create_target_machine(
+        cpu=machine.cpu,
+        features=machine.features,
+        opt=OPTIMIZATION,
+        reloc="pic",
+        codemodel="jitdefault" if jit else "default",
+        jit=jit,
+    )
+
+
+@functools.cache
+def _initialize() -> None:
+    """Register LLVM's targets, and make its lock survive a fork."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    llvm.initialize_native_asmparser()
+    if hasattr(os, "register_at_fork"):  # a child forked while another thread is inside LLVM would wait for ever
+        lock = llvm.ffi.lib._lock._lock
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

@@ -1,0 +1,165 @@
+"""Binding: a compiled program, dimensions and arrays to a run.
+
+In: a `Compiled`, the values of its dimensions, the addresses of input and output arrays. Out: a `Bound`: launches with
+their arena, planned before the first run; a run rewrites a few addresses and starts the thread team. It must not know
+expressions beyond their identity, nor what arrays mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from codegen.elements import Operand
+from codegen.ir import Access
+from codegen.memory import Lifetime, aligned_empty, plan
+from codegen.pipeline import Compiled, Step
+from codegen.program import STATUS, Arg, Launch, Loop, Record, Table, encode, epochs
+from codegen.scratch import scratch_bytes
+from codegen.threads import Status, team
+from symgrad.expr import Buffer, Expr, Parameter
+from symgrad.shape import evaluate, product
+
+ARENA = 1_000_000  # the slot of the arena; inputs and outputs have the slots 0, 1, ...
+LOOP = 0
+
+
+@dataclass(slots=True, eq=False)
+class Bound:
+    """A program for given dimensions: one run at a time."""
+
+    table: Table
+    arena: np.ndarray
+    keep: Any = field(repr=False)  # what the addresses in the table point to
+
+    def run(self, addresses: Sequence[int], threads: int) -> Status:
+        """Run with these inputs and outputs."""
+        patch = self.table.patch
+        for slot, address in enumerate(addresses):
+            patch(slot, address)
+        return team().run(self.table, threads)
+
+    def copy(self) -> Bound:
+        """Give an independent program for a run at the same time."""
+        table, arena = self.table.copy(), aligned_empty(self.arena.nbytes)
+        table.patch(ARENA, arena.ctypes.data)
+        return Bound(table, arena, self.keep)
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """What moves from one iteration of the minibatch loop to the next: bytes per slot."""
+
+    strides: Mapping[int, int]
+
+
+def bind(compiled: Compiled, dims: Mapping[str, int], iteration: Iteration | None = None) -> Bound:
+    """Plan the memory of a program for these dimensions; with an iteration the whole is a loop that `patch_loop` sets."""
+    places = _Places(compiled, iteration.strides if iteration is not None else {})
+    steps = _with_barriers(compiled.steps, places)
+    sketch: list[Record] = [Launch(0, (), barrier=barrier, guard=s.is_guard) for s, barrier in steps]
+    order = epochs([Loop(1, tuple(sketch))] if iteration is not None else sketch)
+    arena = plan(_lifetimes(compiled.steps, order, places, dims))
+    records = [_launch(compiled, s, barrier, places, arena.offsets, dims) for s, barrier in steps]
+    program: list[Record] = [Loop(0, tuple(records), slot=LOOP)] if iteration is not None else list(records)
+    scratch = max((evaluate(scratch_bytes(s.kernel), dims) for s in compiled.steps), default=0)
+    table = encode(program, scratch=scratch)
+    memory = aligned_empty(max(arena.size, 64))
+    table.patch(ARENA, memory.ctypes.data)
+    return Bound(table, memory, compiled)
+
+
+class _Places:
+    """Where operands live: slots for inputs and outputs, fixed memory for parameters and constants, else the arena."""
+
+    def __init__(self, compiled: Compiled, strides: Mapping[int, int]) -> None:
+        self.strides = strides
+        self.slots = {node: slot for slot, node in enumerate((*compiled.inputs, *dict.fromkeys(compiled.results)))}
+        self.updated = compiled.updated
+        self.flags = compiled.flags
+
+    def is_temporary(self, operand: Operand) -> bool:
+        """Tell whether the operand lives in the arena."""
+        fixed = isinstance(operand, Buffer | Parameter) or operand in self.updated or operand in self.flags
+        return not fixed and operand not in self.slots
+
+    def memory(self, operand: Operand) -> Operand:
+        """Give what two operands in the same memory have in common."""
+        return self.updated.get(operand, operand) if isinstance(operand, Expr) else operand
+
+    def arg(self, operand: Operand, offsets: Mapping[str | int, int]) -> Arg:
+        """Give the address of an operand, or the slot that will have it."""
+        if operand in self.slots:
+            slot = self.slots[operand]  # type: ignore[index]
+            return Arg(0, self.strides.get(slot, 0), slot)
+        if operand in self.flags:
+            return Arg(0, slot=STATUS)
+        place = self.memory(operand)
+        if isinstance(place, Parameter):
+            return Arg(place.buffer.ctypes.data)
+        if isinstance(place, Buffer):
+            return Arg(place.array.ctypes.data)
+        return Arg(offsets[id(operand)], slot=ARENA)
+
+
+def _touched(step: Step) -> list[tuple[Operand, bool]]:
+    """List what a step reads and writes: (operand, whether it writes)."""
+    return [(o, b.access is not Access.IN) for o, b in zip(step.operands, step.kernel.buffers, strict=True)]
+
+
+def _with_barriers(steps: Sequence[Step], places: _Places) -> list[tuple[Step, bool]]:
+    """Decide before which launches everything earlier must be finished."""
+    result: list[tuple[Step, bool]] = []
+    read: set[Operand] = set()
+    written: set[Operand] = set()
+    for step in steps:
+        reads = {places.memory(o) for o, writes in _touched(step) if not writes}
+        writes = {places.memory(o) for o, writes in _touched(step) if writes}
+        conflict = bool(reads & written or writes & written or writes & read)
+        if conflict:
+            read, written = set(), set()
+        read |= reads
+        written |= writes
+        result.append((step, conflict))
+        if step.is_guard:
+            read, written = set(), set()
+    return result
+
+
+def _bytes(operand: Operand, dims: Mapping[str, int]) -> int:
+    dtype = operand.dtype
+    return evaluate(product(operand.shape), dims) * dtype.size
+
+
+def _lifetimes(
+    steps: Sequence[Step], order: Sequence[int], places: _Places, dims: Mapping[str, int]
+) -> list[Lifetime]:
+    """Give the first and the last epoch of every temporary."""
+    first: dict[Operand, int] = {}
+    last: dict[Operand, int] = {}
+    for step, epoch in zip(steps, order, strict=True):
+        for operand in step.operands:
+            if places.is_temporary(operand):
+                first.setdefault(operand, epoch)
+                last[operand] = epoch
+    return [Lifetime(id(o), _bytes(o, dims), first[o], last[o]) for o in first]
+
+
+def _launch(
+    compiled: Compiled, step: Step, barrier: bool, places: _Places, offsets: Mapping[str | int, int],
+    dims: Mapping[str, int],
+) -> Launch:  # fmt: skip
+    kernel = step.kernel
+    return Launch(
+        function=compiled.library.address(kernel.name),
+        args=tuple(places.arg(o, offsets) for o in step.operands),
+        dims=tuple(dims[d] for d in kernel.dims),
+        tasks=evaluate(kernel.tasks, dims),
+        barrier=barrier,
+        guard=step.is_guard,
+        cost=evaluate(step.cost, dims),
+    )
+

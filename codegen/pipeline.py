@@ -1,0 +1,141 @@
+"""The pipeline: expressions to a compiled program.
+
+In: inputs (symbols), outputs, new values of parameters, options. Out: a `Compiled`: linked kernels in the order of their
+launches and what each buffer is bound to. `codegen.kernel` binds it to dimensions and arrays, and runs it.
+
+    stage      in -> out                                             file
+    guards     graph -> + range checks of indices                    guards.py
+    expand     graph -> graph without composites                     expand.py
+    group      graph -> groups                                       group.py
+    arrange    groups -> ordered groups, updates in place            arrange.py
+    lower      group -> kernels of the loop IR                       lower.py
+    verify     kernel -> the same, or an error                       verify.py
+    emit       kernel -> LLVM IR                                     emit.py
+    compile    LLVM IR -> object, objects -> library                 jit.py
+
+Nothing flows back: a kernel never asks a node, an operator never asks a kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.arrange import Plan, arrange
+from codegen.cost import work
+from codegen.elements import Operand
+from codegen.emit import emit
+from codegen.expand import expand
+from codegen.group import Group, group
+from codegen.guards import Guard, find_guards
+from codegen.ir import Kernel
+from codegen.jit import Library, compile_ir, link
+from codegen.lower import lower
+from codegen.machine import Machine, machine
+from codegen.reach import is_literal, is_memory
+from codegen.verify import verify
+from symgrad import side
+from symgrad.expr import Expr, Parameter
+from symgrad.ops.row import ROWS
+from symgrad.options import Options
+from symgrad.shape import Size
+
+Updates = Sequence[tuple[Parameter, Expr]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One launch: a kernel, what its buffers are bound to, its estimated work, and whether it may stop the run."""
+
+    kernel: Kernel
+    operands: tuple[Operand, ...]
+    cost: Size
+    is_guard: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """A program that any dimensions and arrays can be bound to.
+
+    `stored` maps a node that a kernel writes to the parameter whose memory it belongs into; `results` are the nodes that
+    hold the outputs; `flags` belong into the status word.
+    """
+
+    inputs: tuple[Expr, ...]
+    results: tuple[Expr, ...]
+    updated: dict[Expr, Parameter]
+    flags: frozenset[Expr]
+    guards: tuple[Guard, ...]
+    steps: tuple[Step, ...]
+    library: Library
+    machine: Machine
+
+
+def compile_graph(
+    inputs: Sequence[Expr], outputs: Sequence[Expr], updates: Updates, options: Options, *, check_indices: bool = True
+) -> Compiled:
+    """Compile a graph to a program; raise CompileError where that is not possible."""
+    target = machine(options.machine)
+    guards = find_guards([*outputs, *(v for _, v in updates)]) if check_indices else []
+    flags, results, values = _expanded(guards, outputs, updates)
+    renewed = list(zip((p for p, _ in updates), values, strict=True))
+    groups, home = group([*dict.fromkeys([*flags, *results, *values])], options.fuse)
+    plan = arrange(groups, home, results, renewed, _guarded(guards, flags), options.fuse)
+    plan, updated = _with_copies(plan, home)
+    steps = [step for g in plan.groups for step in _lowered(g, plan, target, options, set(flags))]
+    library = _linked([s.kernel for s in steps], target)
+    return Compiled(
+        tuple(inputs), tuple(results), updated, frozenset(flags), tuple(guards), tuple(steps), library, target
+    )
+
+
+def _expanded(
+    guards: Sequence[Guard], outputs: Sequence[Expr], updates: Updates
+) -> tuple[list[Expr], list[Expr], list[Expr]]:
+    """Expand everything that is stored; what is given already is copied."""
+    roots = expand([*(g.flag for g in guards), *outputs, *(v for _, v in updates)])
+    with side.building_at(None):
+        roots = [ROWS["stop_gradient"](r) if is_memory(r) or is_literal(r) else r for r in roots]
+    a, b = len(guards), len(guards) + len(outputs)
+    return roots[:a], roots[a:b], roots[b:]
+
+
+def _guarded(guards: Sequence[Guard], flags: Sequence[Expr]) -> list[tuple[Expr, Expr]]:
+    """Pair each flag with the expanded node that must wait for it."""
+    return list(zip(flags, expand(g.node for g in guards), strict=True))
+
+
+def _with_copies(plan: Plan, home: dict[Expr, Group]) -> tuple[Plan, dict[Expr, Parameter]]:
+    """Add a copy at the end for every parameter that cannot be overwritten by the group that computes its value."""
+    updated = {u.value: u.parameter for u in plan.updates if u.in_place}
+    groups, reads = list(plan.groups), dict(plan.reads)
+    for u in plan.updates:
+        if u.in_place:
+            continue
+        number = max(g.number for g in groups) + 1
+        with side.building_at(None):
+            copy = ROWS["stop_gradient"](u.value)
+        while copy in home:  # two parameters may take the same value
+            copy = ROWS["stop_gradient"](copy)
+        new = Group(number, copy.shape, None, [copy], [copy])
+        home[copy] = new
+        groups.append(new)
+        reads[new] = (u.value,)
+        updated[copy] = u.parameter
+    return replace(plan, groups=tuple(groups), reads=reads), updated
+
+
+def _lowered(g: Group, plan: Plan, target: Machine, options: Options, flags: set[Expr]) -> Iterable[Step]:
+    kernels = lower(g, plan.home, target, options)
+    cost = work(g, plan.reads[g])
+    for position, item in enumerate(kernels):
+        if options.check:
+            verify(item.kernel)
+        last = position == len(kernels) - 1
+        yield Step(item.kernel, item.operands, cost, last and any(n in flags for n in g.stores))
+
+
+def _linked(kernels: Iterable[Kernel], target: Machine) -> Library:
+    """Compile each different kernel once and link all."""
+    unique = {k.name: k for k in kernels}
+    return link({name: compile_ir(emit(kernel, target), target) for name, kernel in unique.items()})

@@ -1,0 +1,156 @@
+"""Scalars: formulas and scalar operators as values of the loop IR.
+
+In: formula text or a row's name, and operand values. Out: one `Value` whose shared parts are shared objects. A row with
+a formula is expanded through it; the others are the primitives of the tables below. It must not know tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from codegen.ir import Const, Op, Value
+from symgrad.dtypes import BOOL, INT64, DType
+from symgrad.errors import CompileError
+from symgrad.formula import Call, Const as Constant, Formula, Num, Var, parse
+from symgrad.ops.row import ROWS
+from symgrad.ops.structure import Map
+
+Builder = Callable[..., Value]
+
+
+def _same(op: str) -> Builder:
+    return lambda *args: Op(op, args, args[0].dtype)
+
+
+def _compare(op: str) -> Builder:
+    return lambda *args: Op(op, args, BOOL)
+
+
+def where(cond: Value, a: Value, b: Value) -> Value:
+    """Choose between two values."""
+    return Op("select", (cond, a, b), dtype_of(a))
+
+
+def _power(x: Value, y: Value) -> Value:
+    """Raise to a power; small constant powers by products, which round better than the general routine."""
+    dtype = dtype_of(x)
+    if isinstance(y, Const):
+        if y.value == 1:
+            return x
+        if y.value in (2, 3):
+            square = Op("mul", (x, x), dtype)
+            return square if y.value == 2 else Op("mul", (square, x), dtype)
+        if y.value == -1 and dtype.is_float:
+            return Op("div", (Const(1.0, dtype), x), dtype)
+    return Op("pow", (x, y), dtype)
+
+
+def _floor_divide(x: Value, y: Value) -> Value:
+    dtype = dtype_of(x)
+    return Op("floor", (Op("div", (x, y), dtype),), dtype) if dtype.is_float else Op("floordiv", (x, y), dtype)
+
+
+def _floor(x: Value) -> Value:
+    return Op("floor", (x,), dtype_of(x)) if dtype_of(x).is_float else x
+
+
+def _remainder(x: Value, y: Value) -> Value:
+    dtype = dtype_of(x)
+    if not dtype.is_float:
+        return Op("mod", (x, y), dtype)
+    return Op("sub", (x, Op("mul", (y, _floor_divide(x, y)), dtype)), dtype)
+
+
+# The operators that are not defined by others; names with no entry are functions of `codegen.vecmath`.
+PRIMITIVES: dict[str, Builder] = {
+    "add": _same("add"), "subtract": _same("sub"), "multiply": _same("mul"), "divide": _same("div"),
+    "negative": _same("neg"), "abs": _same("abs"), "sqrt": _same("sqrt"), "floor": _floor,
+    "power": _power, "floor_divide": _floor_divide, "remainder": _remainder, "where": where,
+    "equal": _compare("eq"), "not_equal": _compare("ne"), "less": _compare("lt"), "less_equal": _compare("le"),
+    "greater": _compare("gt"), "greater_equal": _compare("ge"),
+    "logical_and": _same("and"), "logical_or": _same("or"), "logical_xor": _same("xor"), "logical_not": _same("not"),
+}  # fmt: skip
+
+
+def dtype_of(value: Value) -> DType:
+    """Give the element type of a value."""
+    return getattr(value, "dtype", INT64)
+
+
+def cast(value: Value, dtype: DType) -> Value:
+    """Convert a value; to bool by comparison with zero."""
+    own = dtype_of(value)
+    if own is dtype:
+        return value
+    if dtype is BOOL:
+        return Op("ne", (value, Const(0.0 if own.is_float else 0, own)), BOOL)
+    return Op("cast", (value,), dtype)
+
+
+def apply(name: str, args: tuple[Value, ...]) -> Value:
+    """Apply a scalar operator by its row's name."""
+    structure = ROWS[name].structure
+    if isinstance(structure, Map) and structure.formula is not None:
+        return formula(structure.formula, dict(zip("xyzw", args, strict=False)), dtype_of(args[-1]))
+    builder = PRIMITIVES.get(name)
+    return builder(*args) if builder is not None else Op(name, args, dtype_of(args[0]))
+
+
+def formula(text: str, env: Mapping[str, Value], dtype: DType) -> Value:
+    """Build the value of a formula; numbers take the dtype of their neighbours, `dtype` where they have none."""
+    done: dict[Formula, Value | Formula] = {}
+
+    def resolve(item: Value | Formula, own: DType) -> Value:
+        return _number(item, own) if isinstance(item, Num | Constant) else item  # type: ignore[return-value]
+
+    for node in _parts(text):
+        if isinstance(node, Var):
+            if node.name not in env:
+                raise CompileError(f"formula {text!r} mentions {node.name!r}", hint=f"Known: {', '.join(env)}.")
+            done[node] = env[node.name]
+        elif isinstance(node, Call):
+            args = [done[a] for a in node.args]
+            typed = [a for a in args[node.name == "where" :] if not isinstance(a, Num | Constant)]
+            own = dtype_of(typed[0]) if typed else dtype  # type: ignore[arg-type]
+            done[node] = apply(node.name, tuple(resolve(a, own) for a in args))
+        else:
+            done[node] = node
+    return resolve(done[_parts(text)[-1]], dtype)
+
+
+@lru_cache(maxsize=1024)
+def _parts(text: str) -> tuple[Formula, ...]:
+    """List the nodes of a formula, operands first."""
+    order: dict[Formula, None] = {}
+
+    def visit(node: Formula) -> None:
+        if isinstance(node, Call):
+            for arg in node.args:
+                visit(arg)
+        order.setdefault(node)
+
+    visit(parse(text))
+    return tuple(order)
+
+
+def _number(node: Num | Constant, dtype: DType) -> Const:
+    if isinstance(node, Num):
+        value = node.value
+    elif node.name in ("lowest", "highest"):
+        value = _extreme(node.name == "highest", dtype)
+    else:
+        value = getattr(math, node.name)
+    return Const(float(value) if dtype.is_float else bool(value) if dtype is BOOL else int(value), dtype)
+
+
+def _extreme(high: bool, dtype: DType) -> bool | int | float:
+    if dtype.is_float:
+        return math.inf if high else -math.inf
+    if dtype is BOOL:
+        return high
+    info = np.iinfo(dtype.numpy)
+    return int(info.max if high else info.min)

@@ -1,0 +1,66 @@
+"""symgrad: symbolic differentiation and code generation for neural networks.
+
+Declare a network as an expression graph, derive its gradient function by the chain rule, read it, compile it to native
+kernels, train with it. The mathematics is imported here; what compiles or trains is imported when it is first used.
+"""
+
+import importlib
+from typing import Any
+
+from symgrad import ops as _ops
+from symgrad.errors import (
+    CompileError,
+    DTypeError,
+    FormatError,
+    GradientError,
+    IndexRangeError,
+    ShapeError,
+    SymgradError,
+)
+from symgrad.expr import Expr, Parameter
+from symgrad.interpreter import evaluate
+from symgrad.ops import *  # noqa: F403
+from symgrad.ops.custom import elementwise
+from symgrad.options import Options
+from symgrad.reverse import grad, value_and_grad, vjp
+from symgrad.seeds import set_seed
+from symgrad.show import format_equations, pprint
+from symgrad.simplifier import simplify
+
+# name -> module that has it, for what is imported at its first use; None: the name is the module itself.
+_LAZY: dict[str, tuple[str, str | None]] = {
+    "function": ("symgrad.compiled", "function"),
+    "Function": ("symgrad.compiled", "Function"),
+    "parameter": ("symgrad.nn.initializers", "parameter"),
+    "initializers": ("symgrad.nn.initializers", None),
+    "layers": ("symgrad.nn.layers", None),
+    "losses": ("symgrad.nn.losses", None),
+    "metrics": ("symgrad.nn.metrics", None),
+    "optim": ("symgrad.nn.optim", None),
+    "datasets": ("symgrad.train.datasets", None),
+    "Model": ("symgrad.train.model", "Model"),
+    "Sequential": ("symgrad.train.model", "Sequential"),
+    "to_categorical": ("symgrad.train.labels", "to_categorical"),
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    *_ops.__all__, *_LAZY,
+    "CompileError", "DTypeError", "Expr", "FormatError", "GradientError", "IndexRangeError", "Options", "Parameter",
+    "ShapeError", "SymgradError",
+    "elementwise", "evaluate", "format_equations", "grad", "pprint", "set_seed", "simplify", "value_and_grad", "vjp",
+]  # fmt: skip  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'symgrad' has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    loaded = importlib.import_module(module)
+    value = loaded if attribute is None else getattr(loaded, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,333 @@
+"""`sg.function`: a compiled function of arrays.
+
+In: input symbols, output expressions, new values of parameters. Out: a `Function`: called with NumPy arrays it checks
+and converts them, binds the dimensions (planned once per combination of shapes), runs the native program and returns
+fresh arrays. An error of any kind leaves every parameter as it was. It must not know kernels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from codegen.emit import emit
+from codegen.jit import assembly
+from codegen.kernel import Bound, bind
+from codegen.pipeline import Compiled, compile_graph
+from codegen.text import print_kernel
+from codegen.threads import default_threads
+from symgrad.boundary import as_array, bind_shapes, label, unbound
+from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
+from symgrad.expr import Expr, Parameter, topological
+from symgrad.interpreter import evaluate as interpret
+from symgrad.ops.layout import requirements
+from symgrad.ops.row import as_expr, where_text
+from symgrad.options import Options
+from symgrad.shape import Dim, evaluate, format_shape, names
+from symgrad.simplifier import simplify
+
+
+@functools.cache
+def process_threads() -> int:
+    """Give the default number of threads: SYMGRAD_NUM_THREADS, else what the process may use."""
+    return default_threads()
+
+
+class Function:
+    """A compiled function; made by `function`."""
+
+    def __init__(
+        self, inputs: Sequence[Expr], outputs: Any, updates: Any, threads: int | None, name: str | None, options: Options
+    ) -> None:
+        self.inputs = _checked_inputs(inputs)
+        self.name = name or "function"
+        self._structure = outputs
+        flat = _flatten(outputs)
+        renewed = _checked_updates(updates)
+        roots = [*flat, *(v for _, v in renewed)]
+        _check_symbols(self.inputs, roots)
+        self._conditions = [c for n in topological(roots) for c in requirements(n)]
+        if options.simplify:
+            roots = simplify(roots)
+        outs, values = roots[: len(flat)], roots[len(flat) :]
+        self._renewed = [p for p, _ in renewed]
+        self._compiled: Compiled = compile_graph(
+            self.inputs, outs, list(zip(self._renewed, values, strict=True)), options
+        )
+        self._results = tuple(dict.fromkeys(self._compiled.results))
+        self._position = [_position(self._results, r) for r in self._compiled.results]
+        self._threads = threads or options.threads or process_threads()
+        self._free: dict[tuple[tuple[int, ...], ...], list[Bound]] = {}
+        self._shapes: dict[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]] = {}
+        self._dtypes = [node.dtype.numpy for node in self.inputs]
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
+        """Compute the outputs; inputs by position or by name, results into `out` if it is given."""
+        given = arrays if not named and len(arrays) == len(self.inputs) else self._gathered(arrays, named)
+        values = [
+            a if type(a) is np.ndarray and a.dtype is d and a.flags.c_contiguous and a.flags.aligned else as_array(n, a)
+            for a, n, d in zip(given, self.inputs, self._dtypes, strict=True)
+        ]
+        key = tuple(v.shape for v in values)
+        shapes = self._shapes.get(key)
+        if shapes is None:
+            shapes = self._plan(key)
+        if out is None:
+            results = [np.empty(s, n.dtype.numpy) for s, n in zip(shapes, self._results, strict=True)]
+        else:
+            results = self._checked_out(out, shapes, values)
+        self._run(key, values, results)
+        return self._assembled(results if out is None else None, out)
+
+    def _run(self, key: tuple[tuple[int, ...], ...], values: list[np.ndarray], results: list[np.ndarray]) -> None:
+        pool = self._free[key]
+        try:
+            bound = pool.pop()
+        except IndexError:
+            bound = bind(self._compiled, self._dims(key))
+        addresses = [a.ctypes.data for a in values]
+        addresses += [a.ctypes.data for a in results]
+        try:
+            if self._renewed:
+                with _locked(self._renewed):
+                    status = bound.run(addresses, self._threads)
+            else:
+                status = bound.run(addresses, self._threads)
+        finally:
+            pool.append(bound)
+        if status.code:
+            self._raise_index_error(values)
+
+    def _gathered(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        """Match positional and named inputs with the symbols."""
+        if len(arrays) > len(self.inputs):
+            wanted = ", ".join(map(label, self.inputs))
+            raise TypeError(f"{self.name} takes {len(self.inputs)} inputs ({wanted}), got {len(arrays)}")
+        values = dict(zip(map(label, self.inputs), arrays, strict=False))
+        for name, value in named.items():
+            if name not in map(label, self.inputs):
+                raise TypeError(f"{self.name} has no input {name!r}. {nearest(name, map(label, self.inputs))}")
+            if name in values:
+                raise TypeError(f"{self.name} got two values for input {name!r}")
+            values[name] = value
+        missing = [label(n) for n in self.inputs if label(n) not in values]
+        if missing:
+            raise TypeError(f"{self.name} lacks a value for input {missing[0]!r}")
+        return [values[label(n)] for n in self.inputs]
+
+    def _dims(self, key: tuple[tuple[int, ...], ...]) -> dict[str, int]:
+        return bind_shapes(dict(zip(self.inputs, key, strict=True)))
+
+    def _plan(self, key: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+        """Bind a new combination of shapes; ShapeError if it does not fit the graph."""
+        dims = self._dims(key)
+        for condition in self._conditions:
+            if evaluate(condition, dims) < 0:
+                got = f"{condition} = {evaluate(condition, dims)}"
+                raise ShapeError("the dimensions leave no room for a slice", got=got, hint="It must not be negative.")
+        shapes = tuple(tuple(evaluate(n, dims) for n in r.shape) for r in self._results)
+        self._free.setdefault(key, []).append(bind(self._compiled, dims))
+        self._shapes[key] = shapes
+        return shapes
+
+    # -- results ---------------------------------------------------------------------------------------------------
+
+    def _checked_out(
+        self, out: Any, shapes: Sequence[tuple[int, ...]], values: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Check the caller's arrays for the results: their own memory, right in shape, dtype and order."""
+        flat = _flatten_arrays(out, self._structure)
+        if len(set(self._position)) != len(self._position):
+            raise TypeError(f"{self.name} gives one value twice; out= needs distinct outputs")
+        results: list[np.ndarray] = [np.empty(0)] * len(self._results)
+        for array, position in zip(flat, self._position, strict=True):
+            node, shape = self._results[position], shapes[position]
+            if not isinstance(array, np.ndarray):
+                raise TypeError(f"out= takes arrays, got {type(array).__name__}")
+            if array.shape != shape:
+                raise ShapeError("out= has the wrong shape", got=f"{format_shape(array.shape)} instead of {format_shape(shape)}")
+            if array.dtype != node.dtype.numpy:
+                raise DTypeError("out= has the wrong dtype", got=f"{array.dtype} instead of {node.dtype}")
+            flags = array.flags
+            if not (flags.c_contiguous and flags.aligned and flags.writeable):
+                raise ValueError("out= must be a C-ordered, aligned, writeable array. Use np.empty(shape, dtype).")
+            results[position] = array
+        for k, array in enumerate(results):
+            for other in (*values, *results[:k], *(p.buffer for p in self._compiled_parameters())):
+                if np.may_share_memory(array, other) and np.shares_memory(array, other):
+                    raise ValueError("out= overlaps an input, a parameter or another output. Give memory of its own.")
+        return results
+
+    def _compiled_parameters(self) -> list[Parameter]:
+        found = {o for s in self._compiled.steps for o in s.operands if isinstance(o, Parameter)}
+        return [*found, *self._compiled.updated.values()]
+
+    def _assembled(self, results: list[np.ndarray] | None, out: Any) -> Any:
+        """Give the results in the structure of the outputs; rank 0 as NumPy scalars."""
+        if results is None:
+            return out
+        seen: set[int] = set()
+        flat: list[Any] = []
+        for position in self._position:
+            array = results[position]
+            flat.append(array[()] if array.ndim == 0 else array.copy() if position in seen else array)
+            seen.add(position)
+        return _rebuild(self._structure, iter(flat))
+
+    def _raise_index_error(self, values: Sequence[np.ndarray]) -> None:
+        """Find the index that a guard has refused, and say where it stands."""
+        env = dict(zip(self.inputs, values, strict=True))
+        dims = self._dims(tuple(v.shape for v in values))
+        for guard in self._compiled.guards:
+            extent = evaluate(guard.extent, dims)
+            indices = np.asarray(interpret(guard.indices, env, dtype=None))
+            bad = np.argwhere((indices < -extent) | (indices >= extent))
+            if bad.size:
+                at = tuple(int(i) for i in bad[0])
+                name = label(guard.indices)
+                place = f"{name}[{', '.join(map(str, at))}]" if at else name
+                raise IndexRangeError(
+                    f"{guard.node.op}: {place} = {int(indices[at])} is outside an axis of size {extent}",
+                    where=where_text([guard.node]), hint=f"Valid: {-extent} to {extent - 1}.",
+                )  # fmt: skip
+        raise IndexRangeError(f"{self.name}: an index is out of range")
+
+    # -- looking inside --------------------------------------------------------------------------------------------
+
+    def _kernels(self) -> dict[str, Any]:
+        return {s.kernel.name: s.kernel for s in self._compiled.steps}
+
+    def as_text(self) -> str:
+        """Give the loop IR: the launches in order, then every kernel."""
+        launches = "\n".join(f"  {s.kernel.name}" for s in self._compiled.steps)
+        return "\n".join([f"{self.name}: {len(self._compiled.steps)} launches", launches, "", *map(print_kernel, self._kernels().values())])
+
+    def llvm_ir(self) -> str:
+        """Give the LLVM IR of every kernel, before LLVM's passes."""
+        return "\n".join(emit(k, self._compiled.machine) for k in self._kernels().values())
+
+    def assembly(self) -> str:
+        """Give the assembly of every kernel."""
+        machine = self._compiled.machine
+        return "\n".join(assembly(emit(k, machine), machine) for k in self._kernels().values())
+
+
+def function(
+    inputs: Iterable[Expr], outputs: Any = (), updates: Any = None, *, threads: int | None = None,
+    name: str | None = None, options: Options | None = None,
+) -> Function:  # fmt: skip
+    """Compile outputs as a function of inputs.
+
+    `outputs` is an expression, or a list, tuple or dict of them: calls give the same structure. `updates` maps parameters
+    to their new values (a dict, or pairs): all are computed from the old values, and take effect together.
+
+    Raise TypeError for an input that is not a symbol, a symbol that is not an input, ShapeError for a dimension that no
+    input's shape tells.
+
+    >>> import numpy as np
+    >>> import symgrad as sg
+    >>> x = sg.symbol("x", (sg.dim("N"),))
+    >>> f = sg.function([x], (x * 2).sum())
+    >>> float(f(np.ones(3)))
+    6.0
+    """
+    return Function(list(inputs), outputs, updates, threads, name, options or Options())
+
+
+# -- checks --------------------------------------------------------------------------------------------------------
+
+
+def _checked_inputs(inputs: Sequence[Any]) -> tuple[Expr, ...]:
+    for node in inputs:
+        if not isinstance(node, Expr) or node.op != "symbol":
+            raise TypeError(f"an input is a symbol, not {node!r}. Parameters are read where they stand.")
+    if len({label(n) for n in inputs}) != len(inputs):
+        raise TypeError("two inputs have the same name")
+    return tuple(inputs)
+
+
+def _checked_updates(updates: Any) -> list[tuple[Parameter, Expr]]:
+    pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
+    checked: list[tuple[Parameter, Expr]] = []
+    for parameter, value in pairs:
+        if not isinstance(parameter, Parameter):
+            raise TypeError(f"updates map parameters to values, not {parameter!r}")
+        if any(parameter is p for p, _ in checked):
+            raise ValueError(f"{parameter.name!r} is updated twice")
+        new = as_expr(value, parameter.dtype)
+        if new.shape != parameter.shape:
+            got = f"{format_shape(new.shape)} for {format_shape(parameter.shape)}"
+            raise ShapeError(f"the new value of {parameter.name!r} has the wrong shape", got=got)
+        if new.dtype is not parameter.dtype:
+            raise DTypeError(f"the new value of {parameter.name!r} has the wrong dtype", got=f"{new.dtype} for {parameter.dtype}")
+        checked.append((parameter, new))
+    return checked
+
+
+def _check_symbols(inputs: Sequence[Expr], roots: Sequence[Expr]) -> None:
+    nodes = topological(roots)
+    for node in nodes:
+        if node.op == "symbol" and node not in set(inputs):
+            raise TypeError(f"{label(node)} is used but is not an input: add it to the list of inputs")
+    needed: set[str] = set()
+    for node in nodes:
+        needed |= set().union(*(_size_names(v) for v in (*node.attrs.values(), *getattr(node.type, "shape", ()))))
+    missing = unbound(inputs, needed)
+    if missing:
+        raise ShapeError(f"dimension {missing[0]} stands alone in no input's shape", hint="Give an input that tells it.")
+
+
+def _size_names(value: Any) -> frozenset[str]:
+    if isinstance(value, tuple):
+        return frozenset().union(*map(_size_names, value))
+    return names(value) if isinstance(value, Dim) else frozenset()
+
+
+@contextlib.contextmanager
+def _locked(parameters: Sequence[Parameter]) -> Any:
+    """Hold the locks of all parameters, taken in one order everywhere."""
+    with contextlib.ExitStack() as stack:
+        for parameter in sorted(parameters, key=lambda p: p.attrs["serial"]):
+            stack.enter_context(parameter.lock)
+        yield
+
+
+# -- structures ----------------------------------------------------------------------------------------------------
+
+
+def _position(nodes: Sequence[Expr], node: Expr) -> int:
+    return next(k for k, n in enumerate(nodes) if n is node)
+
+
+def _flatten(structure: Any) -> list[Expr]:
+    if isinstance(structure, dict):
+        return [e for v in structure.values() for e in _flatten(v)]
+    if isinstance(structure, list | tuple):
+        return [e for v in structure for e in _flatten(v)]
+    return [as_expr(structure)]
+
+
+def _rebuild(structure: Any, values: Any) -> Any:
+    if isinstance(structure, dict):
+        return {k: _rebuild(v, values) for k, v in structure.items()}
+    if isinstance(structure, list | tuple):
+        return type(structure)(_rebuild(v, values) for v in structure)
+    return next(values)
+
+
+def _flatten_arrays(out: Any, structure: Any) -> list[Any]:
+    if isinstance(structure, dict):
+        return [a for k, v in structure.items() for a in _flatten_arrays(out[k], v)]
+    if isinstance(structure, list | tuple):
+        if not isinstance(out, list | tuple) or len(out) != len(structure):
+            raise TypeError("out= must have the structure of the outputs")
+        return [a for o, v in zip(out, structure, strict=True) for a in _flatten_arrays(o, v)]
+    return [out]
+

@@ -1,0 +1,257 @@
+"""An operator is one row: name, meaning, gradient, NumPy oracle and test cases stand together.
+
+In: a row's fields. Out: the registry `ROWS`, which every pass asks, and `Row.__call__`, which builds nodes: operands are
+wrapped and promoted, the type is inferred (shape errors are raised here, at construction), the node is interned.
+A row says what an operator is, never how fast it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from symgrad import side
+from symgrad.dtypes import BOOL, DType, accumulator, as_dtype, inexact, promote, weak_kind
+from symgrad.errors import DTypeError, GradientError, ShapeError
+from symgrad.expr import Expr, TensorType, Type, buffer_node, constant_node, dim_node, make
+from symgrad.ops.structure import Structure
+from symgrad.shape import Dim, Size, broadcast_shapes, format_shape
+
+Attrs = Mapping[str, Any]
+Vjp = Callable[[Expr, Expr], "tuple[Expr | None, ...]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How a test draws one operand: uniform in [low, high), integers below `high` for integer dtypes."""
+
+    shape: tuple[Size, ...]
+    low: float = -2.0
+    high: float = 2.0
+    dtype: str = "float"  # "float": tested in float32 and float64
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way to call an operator in the registry-driven tests.
+
+    Shapes may use `sg.dim("n")`; the case is compiled once and called with n = each of `sizes`.
+    """
+
+    operands: tuple[Sample, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    sizes: tuple[int, ...] = (0, 1, 3, 17, 64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Row:
+    """One operator; calling the row builds a node.
+
+    - `infer(args, attrs)` gives the node's type or raises ShapeError.
+    - `oracle(*arrays, **attrs)` is the meaning in NumPy, at whatever precision the arrays have. It also receives
+      `node=` when `oracle_wants_node` is set (shapes are then concrete).
+    - `operands`: how operands are brought to a common dtype: a key of `COERCIONS`.
+    - `derivatives`: for Map rows, hand-stated local derivatives per operand as formula text over x, y, z and out; derived
+      ones stand in `ops/derived.py` and are proved equal. `vjp(node, g)`: for the other classes, the cotangents.
+    - `smooth`: second derivatives exist on the test domain. `differentiable`: any derivative exists at all.
+    - `symbol`: the infix sign or the name that formulas show; `latex`: the LaTeX form, `{x}` for operands.
+    - `sub_gradient`: the choice made where no derivative exists, for the documentation.
+    """
+
+    name: str
+    structure: Structure
+    infer: Callable[[tuple[Expr, ...], Attrs], Type]
+    oracle: Callable[..., np.ndarray]
+    doc: str
+    arity: int | None = None
+    operands: str = "free"
+    derivatives: tuple[str, ...] | None = None
+    vjp: Vjp | None = None
+    smooth: bool = True
+    differentiable: bool = True
+    commutative: bool = False
+    cases: Sequence[Case] = ()
+    symbol: str = ""
+    latex: str = ""
+    sub_gradient: str = ""
+    oracle_wants_node: bool = False
+
+    def __call__(self, *operands: Any, **attrs: Any) -> Expr:
+        """Build the node of this operator over the operands."""
+        if self.arity is not None and len(operands) != self.arity:
+            raise TypeError(f"{self.name} takes {self.arity} operands, got {len(operands)}")
+        args = COERCIONS[self.operands](self.name, operands)
+        node: Expr = make(self.name, args, attrs, self.infer(args, attrs))
+        return node
+
+    def __repr__(self) -> str:
+        return f"<operator {self.name}>"
+
+
+ROWS: dict[str, Row] = {}
+
+
+def register(row: Row) -> Row:
+    """Add a row to the registry; names are unique."""
+    if row.name in ROWS:
+        raise ValueError(f"operator {row.name!r} exists already")
+    ROWS[row.name] = row
+    return row
+
+
+def row_of(node: Expr) -> Row:
+    """Give the row of a node's operator."""
+    return ROWS[node.op]
+
+
+# -- operands ------------------------------------------------------------------------------------------------------
+
+
+def is_operand(value: object) -> bool:
+    """Tell whether `as_expr` accepts the value."""
+    return isinstance(value, (Expr, Dim, bool, int, float, np.ndarray, np.generic, list, tuple))
+
+
+def as_expr(value: Any, dtype: DType | None = None) -> Expr:
+    """Wrap a Python scalar, dimension or array as a node; `dtype` is used for weak scalars and dimensions only."""
+    if isinstance(value, Expr):
+        return value
+    kind = weak_kind(value)
+    if kind is not None:
+        return constant_node(value, dtype or promote([], kind))
+    if isinstance(value, Dim):
+        return dim_node(value, dtype or DType.INT64)
+    if isinstance(value, (np.ndarray, np.generic, list, tuple)):
+        array = np.asarray(value)
+        if array.dtype == object:
+            raise DTypeError("an operand is an array of objects", hint="Give numbers, or sg.stack for expressions.")
+        own = as_dtype(array.dtype)
+        if isinstance(value, (list, tuple)) and own is DType.FLOAT64:
+            own = DType.FLOAT32
+        return constant_node(array.item(), own) if array.ndim == 0 else buffer_node(array, own)
+    raise TypeError(f"{type(value).__name__} is not an operand of an expression")
+
+
+def _strong(values: Sequence[Any]) -> tuple[list[DType], str]:
+    """Split operands into strong dtypes and weak kinds; a dimension is a weak integer."""
+    strong, weak = [], ""
+    for value in values:
+        kind = "i" if isinstance(value, Dim) else weak_kind(value)
+        if kind is None:
+            strong.append(as_expr(value).dtype)
+        else:
+            weak += kind
+    return strong, weak
+
+
+def cast(node: Expr, dtype: DType) -> Expr:
+    """Convert a node's elements; the node itself if nothing changes."""
+    return node if node.dtype is dtype else ROWS["astype"](node, dtype=dtype)
+
+
+def _to(values: Sequence[Any], dtype: DType) -> tuple[Expr, ...]:
+    return tuple(cast(as_expr(v, dtype), dtype) for v in values)
+
+
+def _same(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    strong, weak = _strong(values)
+    return _to(values, promote(strong, weak))
+
+
+def _arithmetic(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    """As `same`, but bools count as int64: True + True is 2."""
+    strong, weak = _strong(values)
+    dtype = promote(strong, weak)
+    return _to(values, DType.INT64 if dtype is BOOL else dtype)
+
+
+def _accumulate(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    """As `same`, in the dtype of a sum: bools and integers count as int64."""
+    strong, weak = _strong(values)
+    return _to(values, accumulator(promote(strong, weak)))
+
+
+def _float(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    strong, weak = _strong(values)
+    return _to(values, inexact(promote(strong, weak)))
+
+
+def _bool(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    args = tuple(as_expr(v, BOOL) for v in values)
+    for arg in args:
+        if arg.dtype is not BOOL:
+            raise DTypeError(f"{name} takes bool operands", got=str(arg.dtype), hint="Compare first, e.g. x != 0.")
+    return args
+
+
+def _select(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    return (*_bool(name, values[:1]), *_same(name, values[1:]))
+
+
+def _free(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    return tuple(map(as_expr, values))
+
+
+COERCIONS: dict[str, Callable[[str, Sequence[Any]], tuple[Expr, ...]]] = {
+    "same": _same, "arithmetic": _arithmetic, "accumulate": _accumulate, "float": _float, "bool": _bool,
+    "select": _select, "free": _free,
+}  # fmt: skip
+
+
+# -- type rules shared by many rows --------------------------------------------------------------------------------
+
+
+def label(node: Expr) -> str:
+    """Name an operand in an error: the user's name if there is one; a promoted operand has its own operand's name."""
+    if node.op == "astype":
+        return label(node.args[0])
+    name: str = side.name_of(node) or (node.attrs["name"] if node.op in ("symbol", "parameter") else f"{node.op}(...)")
+    return name
+
+
+def describe(node: Expr) -> str:
+    """Name an operand in an error, with its shape."""
+    return f"{label(node)} is {format_shape(node.shape)}"
+
+
+def where_text(args: Sequence[Expr]) -> str:
+    """Say where the failing line is and where the named operands were declared."""
+    site = side.caller_site()
+    parts = [str(site)] if site else []
+    for arg in args:
+        if arg.op in ("symbol", "parameter") and side.sites(arg):
+            parts.append(f"{arg.attrs['name']} declared at {side.sites(arg)[0]}")
+    return "; ".join(parts)
+
+
+def broadcast_type(name: str, args: Sequence[Expr], dtype: DType) -> TensorType:
+    """Infer the type of an elementwise operator."""
+    try:
+        shape = broadcast_shapes(*(a.shape for a in args))
+    except ShapeError as error:
+        got = ", ".join(map(describe, args))
+        raise ShapeError(f"{name}: shapes do not broadcast", got=got, where=where_text(args), hint=_hint(error)) from None
+    return TensorType(shape, dtype)
+
+
+def _hint(error: ShapeError) -> str:
+    return "Only the size 1 broadcasts; reshape or expand_dims aligns axes."
+
+
+def unbroadcast(g: Expr, target: Expr) -> Expr:
+    """Sum a cotangent over the axes that broadcasting added or stretched, giving the operand's shape."""
+    if g.shape == target.shape:
+        return g
+    extra = g.ndim - target.ndim
+    stretched = tuple(i for i in range(g.ndim) if i < extra or (target.shape[i - extra] == 1 and g.shape[i] != 1))
+    if stretched:
+        g = ROWS["sum"](g, axes=stretched, keepdims=extra == 0)
+    return g if g.shape == target.shape else ROWS["reshape"](g, shape=target.shape)
+
+
+def no_gradient(node: Expr, hint: str) -> GradientError:
+    """Make the error for an operator without a derivative."""
+    return GradientError(f"{node.op} has no derivative", where=where_text([node]), hint=hint)

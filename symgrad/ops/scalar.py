@@ -1,0 +1,313 @@
+"""The elementwise operators, one row each.
+
+In: nothing; importing this file registers the rows. Out: the rows themselves, which are the public functions, and
+`astype`. Derivatives stand here in the stable form that a person would write, where it is not the one SymPy finds;
+`derived.py` holds all of them. It must not know SymPy, nor how a row becomes machine code.
+
+Meaning where NumPy's is not followed: float `x // y` is floor(x / y) and `x % y` is x - y * floor(x / y), without
+fmod's correction; integer `x // 0` is 0, `x % 0` is x; an integer power with a negative exponent is rounded towards 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symgrad.dtypes import BOOL, INT32, DType, as_dtype
+from symgrad.expr import Expr, TensorType
+from symgrad.ops.row import Attrs, Case, Row, Sample, as_expr, broadcast_type, cast, register
+from symgrad.ops.structure import Cast, Map
+from symgrad.shape import Shape, dim
+
+__all__ = [
+    "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "negative", "power", "square", "reciprocal",
+    "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "sigmoid", "softplus", "relu",
+    "abs", "sign", "floor", "maximum", "minimum", "where", "stop_gradient", "astype",
+    "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isnan",
+    "logical_and", "logical_or", "logical_xor", "logical_not",
+]  # fmt: skip
+
+Range = tuple[float, float]
+Oracle = Callable[..., Any]
+
+# Where tests draw operands from: far enough from poles and branch points that differences are accurate.
+REAL: Range = (-2.0, 2.0)
+WIDE: Range = (-9.0, 9.0)
+POSITIVE: Range = (0.2, 3.0)
+ABOVE_MINUS_ONE: Range = (-0.7, 3.0)
+ONE, TWO = (REAL,), (REAL, REAL)
+
+_n = dim("n")
+_SHAPES: dict[int, Sequence[tuple[Shape, ...]]] = {  # by arity: equal shapes, then broadcasting
+    1: [((_n,),), ((_n, 3),), ((),)],
+    2: [((_n, 3), (_n, 3)), ((_n, 3), (3,)), ((), (_n,)), ((3, 1), (_n,)), ((), ())],
+    3: [((_n, 3), (_n, 3), (_n, 3)), ((_n, 3), (3,), ()), ((_n, 1), (), (3,)), ((), (), ())],
+    4: [((_n, 3), (_n, 3), (_n, 3), (_n, 3)), ((_n, 3), (3,), (), (_n, 1)), ((), (), (), ())],
+}
+
+
+def _cases(operands: str, domain: Sequence[Range], integers: Sequence[Range]) -> list[Case]:
+    """List the test calls of a row: all shapes with floats, and the first with int32 where integers are operands."""
+    kinds = {"bool": ["bool"] * len(domain), "select": ["bool", "float", "float"]}
+    dtypes = kinds.get(operands, ["float"] * len(domain))
+    cases = []
+    for shapes in _SHAPES[len(domain)]:
+        samples = [Sample(s, *span, dtype=d) for s, span, d in zip(shapes, domain, dtypes, strict=True)]
+        symbolic = any(not isinstance(size, int) for shape in shapes for size in shape)
+        cases.append(Case(tuple(samples), sizes=(0, 1, 3, 17, 64) if symbolic else (1,)))
+    if operands in ("arithmetic", "same"):
+        shapes = _SHAPES[len(domain)][0]
+        cases.append(Case(tuple(Sample(s, *span, dtype="int32") for s, span in zip(shapes, integers, strict=True))))
+    return cases
+
+
+def quiet(function: Oracle) -> Callable[..., np.ndarray]:
+    """Give the oracle that returns an array and no warnings: inf and NaN are values here."""
+
+    def oracle(*arrays: Any, **attrs: Any) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(*arrays, **attrs))
+
+    return oracle
+
+
+def scalar(
+    name: str,
+    oracle: Oracle,
+    formula: str | None = None,
+    *,
+    doc: str,
+    domain: Sequence[Range] = ONE,
+    integers: Sequence[Range] | None = None,
+    operands: str = "float",
+    result: DType | None = None,
+    **facts: Any,
+) -> Row:
+    """Register an elementwise row: its operands have one dtype (bool aside), its result `result` or that dtype."""
+
+    def infer(args: tuple[Expr, ...], attrs: Attrs) -> TensorType:
+        return broadcast_type(name, args, result or args[-1].dtype)
+
+    cases = _cases(operands, domain, integers or ((-5, 6),) * len(domain))
+    return register(
+        Row(
+            name=name, structure=Map(formula), infer=infer, oracle=quiet(oracle), doc=doc, arity=len(domain),
+            operands=operands, cases=cases, **facts,
+        )
+    )  # fmt: skip
+
+
+# -- oracles that NumPy does not have under one name -----------------------------------------------------------------
+
+
+def _floor_divide(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    quotient: np.ndarray = np.floor(x / y) if x.dtype.kind == "f" else np.floor_divide(x, y)
+    return quotient
+
+
+def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.power(x, y if x.dtype.kind == "f" else np.abs(y))
+    return result if x.dtype.kind == "f" else np.where((y < 0) & (np.abs(x) != 1), 0, result)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    tail: np.ndarray = np.exp(-np.abs(x))
+    result: np.ndarray = np.where(x >= 0, 1, tail) / (1 + tail)
+    return result
+
+
+def _erf(x: np.ndarray) -> np.ndarray:
+    values = np.fromiter(map(math.erf, x.ravel().tolist()), np.float64, x.size)
+    return values.reshape(x.shape).astype(x.dtype)
+
+
+def _identity_on_integers(ufunc: Oracle) -> Oracle:
+    return lambda x: ufunc(x) if x.dtype.kind == "f" else x
+
+
+# -- arithmetic ------------------------------------------------------------------------------------------------------
+
+add = scalar(
+    "add", np.add, operands="arithmetic", domain=TWO, commutative=True,
+    symbol="+", latex="{x} + {y}", doc="Add elementwise.",
+)  # fmt: skip
+subtract = scalar(
+    "subtract", np.subtract, operands="arithmetic", domain=TWO,
+    symbol="-", latex="{x} - {y}", doc="Subtract elementwise.",
+)  # fmt: skip
+multiply = scalar(
+    "multiply", np.multiply, operands="arithmetic", domain=TWO, commutative=True,
+    symbol="*", latex=r"{x} \odot {y}", doc="Multiply elementwise.",
+)  # fmt: skip
+divide = scalar(
+    "divide", np.divide, domain=(REAL, POSITIVE), derivatives=("1 / y", "-out / y"),
+    symbol="/", latex=r"\frac{{x}}{{y}}", doc="Divide elementwise; integers give a float.",
+)  # fmt: skip
+floor_divide = scalar(
+    "floor_divide", _floor_divide, operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
+    derivatives=("0", "0"), smooth=False, sub_gradient="0 everywhere",
+    symbol="//", latex=r"\left\lfloor {x} / {y} \right\rfloor",
+    doc="Give floor(x / y); an integer divided by 0 gives 0.",
+)  # fmt: skip
+remainder = scalar(
+    "remainder", lambda x, y: x - y * _floor_divide(x, y), "x - y * (x // y)",
+    operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
+    derivatives=("1", "-(x // y)"), smooth=False, sub_gradient="1 in x and -floor(x / y) in y at the jumps too",
+    symbol="%", latex=r"{x} \bmod {y}", doc="Give x - y * floor(x / y), which has the sign of y.",
+)  # fmt: skip
+negative = scalar("negative", np.negative, operands="arithmetic", symbol="-", latex="-{x}", doc="Change the sign.")
+power = scalar(
+    "power", _power, operands="arithmetic", domain=(POSITIVE, REAL), integers=((-3, 4), (0, 4)),
+    derivatives=("y * x**(y - 1)", "out * log(where(x == 0, 1, x))"),
+    symbol="**", latex="{x}^{{y}}", sub_gradient="0 in y at x = 0 for y > 0, the limit from above",
+    doc="Raise x to the power y.",
+)  # fmt: skip
+square = scalar(
+    "square", np.square, "x * x", operands="arithmetic", derivatives=("2 * x",), latex="{x}^2", doc="Give x * x.",
+)  # fmt: skip
+reciprocal = scalar(
+    "reciprocal", np.reciprocal, "1 / x", domain=(POSITIVE,), derivatives=("-square(out)",),
+    latex=r"\frac{1}{{x}}", doc="Give 1 / x.",
+)  # fmt: skip
+
+# -- smooth functions ------------------------------------------------------------------------------------------------
+
+sqrt = scalar(
+    "sqrt", np.sqrt, domain=(POSITIVE,), derivatives=("0.5 / out",),
+    latex=r"\sqrt{{x}}", doc="Give the square root; NaN below zero.",
+)  # fmt: skip
+exp = scalar("exp", np.exp, derivatives=("out",), latex="e^{{x}}", doc="Give e to the power x.")
+expm1 = scalar(
+    "expm1", np.expm1, derivatives=("exp(x)",), latex="e^{{x}} - 1", doc="Give exp(x) - 1, accurate near 0.",
+)  # fmt: skip
+log = scalar(
+    "log", np.log, domain=(POSITIVE,), derivatives=("1 / x",),
+    latex=r"\log {x}", doc="Give the natural logarithm; -inf at 0, NaN below.",
+)  # fmt: skip
+log1p = scalar(
+    "log1p", np.log1p, domain=(ABOVE_MINUS_ONE,), derivatives=("1 / (1 + x)",),
+    latex=r"\log(1 + {x})", doc="Give log(1 + x), accurate near 0.",
+)  # fmt: skip
+sin = scalar("sin", np.sin, derivatives=("cos(x)",), latex=r"\sin {x}", doc="Give the sine of an angle in radians.")
+cos = scalar("cos", np.cos, derivatives=("-sin(x)",), latex=r"\cos {x}", doc="Give the cosine of an angle in radians.")
+tanh = scalar("tanh", np.tanh, derivatives=("1 - square(out)",), latex=r"\tanh {x}", doc="Give the hyperbolic tangent.")
+erf = scalar(
+    "erf", _erf, derivatives=("2 / sqrt(pi) * exp(-square(x))",),
+    latex=r"\operatorname{erf} {x}",
+    doc="Give the error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x.",
+)  # fmt: skip
+sigmoid = scalar(  # exp(-x) overflows to inf below -88 in float32, and the quotient is then the right 0
+    "sigmoid", _sigmoid, "1 / (1 + exp(-x))", derivatives=("out * (1 - out)",),
+    latex=r"\sigma({x})", doc="Give the logistic function 1 / (1 + exp(-x)).",
+)  # fmt: skip
+softplus = scalar(
+    "softplus", lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), "maximum(x, 0) + log1p(exp(-abs(x)))",
+    derivatives=("sigmoid(x)",), latex=r"\operatorname{softplus}({x})", doc="Give log(1 + exp(x)) without overflow.",
+)  # fmt: skip
+
+# -- functions with kinks and jumps ----------------------------------------------------------------------------------
+
+relu = scalar(
+    "relu", lambda x: np.where(x <= 0, 0, x), "where(x <= 0, 0, x)", operands="arithmetic",
+    derivatives=("where(x > 0, 1, 0)",), smooth=False, sub_gradient="0 at 0",
+    latex=r"\operatorname{relu}({x})", doc="Give x above 0 and 0 below; NaN stays NaN.",
+)  # fmt: skip
+abs = scalar(
+    "abs", np.abs, operands="arithmetic", derivatives=("sign(x)",), smooth=False, sub_gradient="0 at 0",
+    latex="|{x}|", doc="Give the absolute value.",
+)  # fmt: skip
+sign = scalar(  # negative(1), not -1: an unsigned type has no -1, and none of its values takes that branch
+    "sign", np.sign, "where(x > 0, 1, where(x < 0, negative(1), where(x == 0, 0, x)))", operands="arithmetic",
+    derivatives=("0",), smooth=False, sub_gradient="0 everywhere",
+    latex=r"\operatorname{sign} {x}", doc="Give -1, 0 or 1; NaN stays NaN.",
+)  # fmt: skip
+floor = scalar(
+    "floor", _identity_on_integers(np.floor), operands="arithmetic", domain=(WIDE,),
+    derivatives=("0",), smooth=False, sub_gradient="0 everywhere",
+    latex=r"\lfloor {x} \rfloor", doc="Give the greatest integer not above x, in x's dtype.",
+)  # fmt: skip
+maximum = scalar(
+    "maximum", np.maximum, "where((x > y) | isnan(x), x, y)", operands="same", domain=TWO, commutative=True,
+    derivatives=("where(x > y, 1, where(x == y, 0.5, 0))", "where(y > x, 1, where(x == y, 0.5, 0))"),
+    smooth=False, sub_gradient="0.5 for each operand where they are equal",
+    latex=r"\max({x}, {y})", doc="Give the greater of two elements; NaN wins.",
+)  # fmt: skip
+minimum = scalar(
+    "minimum", np.minimum, "where((x < y) | isnan(x), x, y)", operands="same", domain=TWO, commutative=True,
+    derivatives=("where(x < y, 1, where(x == y, 0.5, 0))", "where(y < x, 1, where(x == y, 0.5, 0))"),
+    smooth=False, sub_gradient="0.5 for each operand where they are equal",
+    latex=r"\min({x}, {y})", doc="Give the lesser of two elements; NaN wins.",
+)  # fmt: skip
+where = scalar(
+    "where", np.where, operands="select", domain=(REAL, REAL, REAL),
+    latex=r"\begin{cases} {y} & {x} \\ {z} & \text{else} \end{cases}", doc="Give y where x is true, z elsewhere.",
+)  # fmt: skip
+stop_gradient = scalar(
+    "stop_gradient", np.array, "x", operands="free", derivatives=("0",), smooth=False, sub_gradient="0 everywhere",
+    doc="Give x itself, as a constant to differentiation.",
+)  # fmt: skip
+
+# -- comparisons and logic: bool results, nothing to differentiate ---------------------------------------------------
+
+
+def _comparison(name: str, oracle: Oracle, symbol: str, latex: str, doc: str, commutative: bool = False) -> Row:
+    return scalar(
+        name, oracle, operands="same", domain=TWO, result=BOOL, derivatives=("0", "0"), smooth=False,
+        differentiable=False, commutative=commutative, symbol=symbol, latex=f"{{x}} {latex} {{y}}", doc=doc,
+    )  # fmt: skip
+
+
+def _logical(name: str, oracle: Oracle, symbol: str, latex: str, doc: str, domain: Sequence[Range] = TWO) -> Row:
+    return scalar(
+        name, oracle, operands="bool", domain=domain, result=BOOL, derivatives=("0",) * len(domain), smooth=False,
+        differentiable=False, commutative=len(domain) == 2, symbol=symbol, latex=latex, doc=doc,
+    )  # fmt: skip
+
+
+equal = _comparison("equal", np.equal, "==", "=", "Tell where two elements are equal.", commutative=True)
+not_equal = _comparison("not_equal", np.not_equal, "!=", r"\ne", "Tell where two elements differ.", commutative=True)
+less = _comparison("less", np.less, "<", "<", "Tell where x is below y.")
+less_equal = _comparison("less_equal", np.less_equal, "<=", r"\le", "Tell where x is not above y.")
+greater = _comparison("greater", np.greater, ">", ">", "Tell where x is above y.")
+greater_equal = _comparison("greater_equal", np.greater_equal, ">=", r"\ge", "Tell where x is not below y.")
+isnan = scalar(
+    "isnan", lambda x: x != x, "x != x", operands="same", result=BOOL, derivatives=("0",), smooth=False,
+    differentiable=False, doc="Tell where an element is NaN.",
+)  # fmt: skip
+logical_and = _logical("logical_and", np.logical_and, "&", r"{x} \land {y}", "Tell where both are true.")
+logical_or = _logical("logical_or", np.logical_or, "|", r"{x} \lor {y}", "Tell where one or both are true.")
+logical_xor = _logical("logical_xor", np.logical_xor, "^", r"{x} \oplus {y}", "Tell where exactly one is true.")
+logical_not = _logical("logical_not", np.logical_not, "~", r"\lnot {x}", "Tell where x is false.", domain=ONE)
+
+# -- conversion ------------------------------------------------------------------------------------------------------
+
+
+def _astype_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
+    operand = node.args[0]
+    return (cast(g, operand.dtype) if operand.dtype.is_float and node.dtype.is_float else None,)
+
+
+register(
+    Row(
+        name="astype", structure=Cast(), arity=1, vjp=_astype_vjp,
+        infer=lambda args, attrs: TensorType(args[0].shape, attrs["dtype"]),
+        oracle=quiet(lambda x, *, dtype: x.astype(dtype.numpy)),
+        doc="Convert the elements; floats are truncated towards zero to integers, and undefined where these end.",
+        cases=[
+            Case((Sample((_n, 3)),), attrs={"dtype": DType.FLOAT32}),
+            Case((Sample((_n, 3)),), attrs={"dtype": DType.FLOAT64}),
+            Case((Sample((_n, 3), -9, 9),), attrs={"dtype": INT32}),
+            Case((Sample((_n, 3), -9, 9, "int32"),), attrs={"dtype": DType.FLOAT32}),
+            Case((Sample((_n,), dtype="bool"),), attrs={"dtype": DType.FLOAT32}),
+            Case((Sample((_n,), 0, 2, "int32"),), attrs={"dtype": BOOL}),
+        ],
+    )
+)  # fmt: skip
+
+
+def astype(x: Any, dtype: object) -> Expr:
+    """Convert the elements of `x` to a dtype; `x` itself if it has that dtype."""
+    return cast(as_expr(x), as_dtype(dtype))

@@ -1,0 +1,273 @@
+"""Rewriting with rules that are data: rules, and the engine that applies them to a fixpoint.
+
+In: rules (patterns or named functions, with text, class and condition) and expressions. Out: equivalent expressions
+of exactly the same types; every rewrite is remembered (`side.origins`). The engine works bottom-up, once per distinct node,
+with a list of its own: its cost is linear in nodes and rewrites, and no depth of graph is too deep for it.
+It must not know any particular rule, nor any operator by name.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from symgrad import side
+from symgrad.errors import ShapeError, SymgradError
+from symgrad.expr import Body, Expr, constant_node, rebuild, topological
+from symgrad.ops.row import ROWS
+from symgrad.pattern import Bindings, Number, Op, Pattern, build, match
+from symgrad.shape import broadcast_shapes
+
+__all__ = ["Condition", "Context", "Rewriter", "Rule", "RuleClass", "dispatch", "order_key", "rule",
+    "structural",
+]
+
+
+class RuleClass(enum.StrEnum):
+    """What a rule promises: the same bits; equality over the reals; equality wherever the original is finite, and
+    something better elsewhere; equality for finite (or non-zero) operands only, which a fact must license."""
+
+    BITWISE = "bitwise"
+    REAL = "real"
+    REFINES = "refines"
+    FINITE = "finite"
+
+
+# -- rules --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A side condition: its text, and the predicate over what the pattern bound."""
+
+    text: str
+    holds: Callable[[Bindings], bool]
+
+
+@dataclass(slots=True)
+class Context:
+    """What rules may ask of a run, nodes given by `id`: `opaque` ones no rule may look into; `kept` ones are needed as
+    they are by others, so that nothing is won by taking them apart."""
+
+    opaque: set[int] = field(default_factory=set)
+    kept: set[int] = field(default_factory=set)
+
+    def sees(self, node: Expr, op: str) -> bool:
+        """Tell whether a node is of this operator and may be looked into."""
+        return node.op == op and id(node) not in self.opaque
+
+
+Rewrite: TypeAlias = Callable[[Expr, Context], "Expr | None"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """One rewrite: its text for people, its class, and the function that does it at the root of a node.
+
+    `ops` are the operators it starts at. `examples` are expressions it applies to, made when tests ask for them; rules
+    made of patterns need none.
+    """
+
+    name: str
+    ops: tuple[str, ...]
+    lhs: str
+    rhs: str
+    kind: RuleClass
+    apply: Rewrite
+    condition: str = ""
+    examples: Callable[[], Sequence[Expr]] | None = None
+    pattern: Op | None = None
+
+    def __str__(self) -> str:
+        when = f"  if {self.condition}" if self.condition else ""
+        return f"{self.name:28} {self.lhs}  ->  {self.rhs}  [{self.kind}]{when}"
+
+
+def rule(
+    name: str, lhs: Op, rhs: Any, kind: RuleClass, condition: Condition | None = None,
+    examples: Callable[[], Sequence[Expr]] | None = None,
+) -> Rule:  # fmt: skip
+    """Make the rule that rewrites what `lhs` matches into `rhs`."""
+    template = rhs if isinstance(rhs, Pattern) else Number(rhs)
+
+    def apply(node: Expr, context: Context) -> Expr | None:
+        for bound in match(lhs, node, context.opaque, {}):
+            if condition is None or condition.holds(bound):
+                return preserved(build(template, bound), node)
+        return None
+
+    text = condition.text if condition else ""
+    return Rule(name, (lhs.name,), str(lhs), str(template), kind, apply, text, examples, lhs)
+
+
+def structural(
+    name: str, ops: str, lhs: str, rhs: str, kind: RuleClass, *,
+    condition: str = "", examples: Callable[[], Sequence[Expr]],
+) -> Callable[[Rewrite], Rule]:  # fmt: skip
+    """Make a rule of a function `(node, context) -> replacement or None`, for what no pattern can say."""
+
+    def make(function: Rewrite) -> Rule:
+        def apply(node: Expr, context: Context) -> Expr | None:
+            new = function(node, context)
+            return None if new is None or new is node else preserved(new, node)
+
+        return Rule(name, tuple(ops.split()), lhs, rhs, kind, apply, condition, examples)
+
+    return make
+
+
+def preserved(new: Any, node: Expr) -> Expr | None:
+    """Give the replacement with exactly the type of the node it replaces, broadcast if need be; None if that fails."""
+    if not isinstance(new, Expr):
+        new = constant_node(new, node.dtype)
+    if new.type == node.type:
+        return new
+    if new.dtype is not node.dtype:
+        return None
+    try:
+        fits = broadcast_shapes(new.shape, node.shape) == node.shape
+    except ShapeError:
+        return None
+    return ROWS["broadcast_to"](new, shape=node.shape) if fits else None
+
+
+# -- a process-independent order ----------------------------------------------------------------------------------
+
+_keys: side.SideTable[bytes] = side.SideTable()
+
+
+def order_key(node: Expr) -> bytes:
+    """Give a key that orders nodes by structure alone: unlike the digest it does not tell when a parameter was made."""
+    known = _keys.get(node)
+    if known is not None:
+        return known
+    for below in topological([node], stop=lambda n: _keys.get(n) is not None):
+        if _keys.get(below) is None:
+            _keys[below] = _own_key(below)
+    return _keys.get(node) or b""
+
+
+def _own_key(node: Expr) -> bytes:
+    h = hashlib.blake2b(f"{node.op}:{node.type}".encode(), digest_size=12)
+    for key, value in node.attrs.items():
+        if key != "serial" and not isinstance(value, Body):
+            h.update(f"|{key}={value!s}".encode())
+    for arg in node.args:
+        h.update(_keys.get(arg) or b"")
+    return h.digest()
+
+
+# -- the engine ---------------------------------------------------------------------------------------------------
+
+_MOST_REWRITES_PER_NODE = 60
+
+
+class Rewriter:
+    """Rewrites graphs to a fixpoint of its rules; what it learned of a node serves every root that contains it.
+
+    - `opaque`: nodes that stay as they are, and that no rule looks into.
+    - `keep`: nodes whose replacement is `kept`.
+    """
+
+    def __init__(
+        self, rules: Mapping[str, Sequence[Rule]], opaque: Iterable[Expr] = (), keep: Iterable[Expr] = ()
+    ) -> None:
+        self._rules = rules
+        self._stays = {id(n) for n in opaque}
+        self._keep = {id(n) for n in keep}
+        self._alive: list[Expr] = [*opaque, *keep]
+        self._normal: dict[int, Expr] = {}
+        self._became: dict[int, Expr] = {}
+        self.context = Context(set(self._stays))
+        self.rewrites = 0
+        self._most = 0
+
+    def run(self, roots: Sequence[Expr]) -> list[Expr]:
+        """Give the normal form of each root."""
+        self._most = self.rewrites + _MOST_REWRITES_PER_NODE * (len(topological(roots)) + 10)
+        with side.building_at(None):
+            return [self._normalise(root) for root in roots]
+
+    def _normalise(self, root: Expr) -> Expr:
+        """Work off a stack: operands first, then the node itself, then what it was rewritten to."""
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            key = id(node)
+            if key in self._normal:
+                stack.pop()
+                continue
+            target = self._became.get(key)
+            if target is None:
+                missing = [] if key in self._stays else [a for a in node.args if id(a) not in self._normal]
+                if missing:
+                    stack.extend(reversed(missing))
+                    continue
+                target = self._became[key] = self._step(node)
+                self._alive += (node, target)
+            result = self._normal.get(id(target), target if target is node else None)
+            if result is None:
+                self._refuse_endless(node, target)
+                stack.append(target)
+                continue
+            self._settle(node, result)
+            stack.pop()
+        return self._normal[id(root)]
+
+    def _refuse_endless(self, node: Expr, target: Expr) -> None:
+        """Follow what the target became: a way back to the node means that two rules undo each other."""
+        if self.rewrites > self._most:
+            raise SymgradError("the rules rewrite without end", got=f"at {target.op}")
+        seen, at = set(), target
+        while id(at) in self._became and id(at) not in seen:
+            seen.add(id(at))
+            at = self._became[id(at)]
+            if at is node:
+                raise SymgradError("two rules undo each other", got=f"at {node.op} and {target.op}")
+
+    def _settle(self, node: Expr, result: Expr) -> None:
+        self._normal[id(node)] = result
+        if id(node) in self._keep and result.args:
+            self.context.kept.add(id(result))
+        name = side.name_of(node)
+        if name is not None and result is not node and result.args and side.name_of(result) is None:
+            side.set_name(result, name)
+
+    def _step(self, node: Expr) -> Expr:
+        """Put in the operands' normal forms, then apply the first rule that fires; the node itself if none does."""
+        if id(node) in self._stays:
+            return node
+        new = rebuild(node, tuple(self._normal[id(a)] for a in node.args))
+        if new is not node:
+            return new
+        for one in self._rules.get(node.op, ()):
+            out = one.apply(node, self.context)
+            if out is not None and out is not node:
+                assert out.type == node.type, f"rule {one.name} changed {node.type} to {out.type}"
+                self.rewrites += 1
+                _record(one, node, out)
+                return out
+        return node
+
+
+def _record(one: Rule, before: Expr, after: Expr) -> None:
+    """Remember the rewrite, unless the result is a part of what it came from, which would keep itself alive."""
+    level = [before]
+    for _ in range(4):
+        level = [a for n in level for a in n.args]
+        if any(n is after for n in level):
+            return
+    if after.args:
+        side.record_origin(after, side.Origin(one.name, before))
+
+
+def dispatch(rules: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:
+    """Sort rules by the operator they start at, in their order."""
+    table: dict[str, tuple[Rule, ...]] = {}
+    for one in rules:
+        for name in one.ops:
+            table[name] = (*table.get(name, ()), one)
+    return table

@@ -1,0 +1,129 @@
+"""Rules of arithmetic: neutral elements, folding of constants, powers, the order of commutative operands.
+
+In: elementwise nodes. Out: rules. Scalar factors and signs are the business of `scale.py`. It must not know shapes.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from symgrad.expr import Expr, constant_node, literal
+from symgrad.ops.leaves import symbol
+from symgrad.ops.row import ROWS
+from symgrad.ops.structure import Cast, Map
+from symgrad.pattern import Bindings, Op, op, variables
+from symgrad.rewrite import Condition, Context, Rule, RuleClass, order_key, rule, structural
+
+BITWISE, REAL, REFINES, FINITE = RuleClass.BITWISE, RuleClass.REAL, RuleClass.REFINES, RuleClass.FINITE
+x, y, c, d = variables("x y c d")
+
+ELEMENTWISE = tuple(sorted(name for name, row in ROWS.items() if isinstance(row.structure, (Map, Cast))))
+COMMUTATIVE = tuple(name for name in ELEMENTWISE if ROWS[name].commutative)
+
+
+# -- facts and conditions ------------------------------------------------------------------------------------------
+
+
+def has_fact(node: Expr, fact: str) -> bool:
+    """Tell whether something was declared of a node."""
+    return fact in node.attrs.get("facts", ())
+
+
+def _declared(*facts: str) -> Condition:
+    return Condition(f"x is declared {' and '.join(facts)}", lambda b: all(has_fact(b["x"], f) for f in facts))
+
+
+def _are_constants(bound: Bindings) -> bool:
+    return all(literal(bound[name]) is not None for name in "cd" if name in bound)
+
+
+CONSTANTS = Condition("c, d are numbers", _are_constants)
+FLOAT = Condition("x is of float dtype", lambda b: b["x"].dtype.is_float)
+
+
+def _declared_examples(pattern: Op) -> Any:
+    def make() -> list[Expr]:
+        x = symbol("x", (4,), "float64", facts={"finite", "nonzero"})
+        return [ROWS[pattern.name](*(x if str(a) == "x" else 0 for a in pattern.args))]
+
+    return make
+
+
+# -- structural rules -----------------------------------------------------------------------------------------------
+
+
+def _constants() -> list[Expr]:
+    two = constant_node(2.0, symbol("x", (), "float64").dtype)
+    return [two * 3, ROWS["exp"](two), two / 4]
+
+
+@structural(
+    "fold", " ".join(ELEMENTWISE), "f(numbers)", "number", BITWISE,
+    condition="f is elementwise; quotients only if exact", examples=_constants,
+)  # fmt: skip
+def fold(node: Expr, context: Context) -> Expr | None:
+    """Compute an elementwise operator of numbers with its row's oracle, in the node's own dtype."""
+    if not node.args or node.shape or any(a.op != "constant" for a in node.args):
+        return None
+    values = [np.asarray(literal(a), a.dtype.numpy) for a in node.args]
+    result = ROWS[node.op].oracle(*values, **node.attrs).astype(node.dtype.numpy).item()
+    if node.op == "divide" and not _is_exact(*(v.item() for v in values), result):
+        return None
+    if node.op in ("log", "exp", "sqrt", "sin", "cos", "tanh", "erf") and not math.isfinite(result):
+        return None
+    return constant_node(result, node.dtype)
+
+
+def _is_exact(a: float, b: float, quotient: float) -> bool:
+    if not all(map(math.isfinite, (a, b, quotient))):
+        return False
+    return Fraction(quotient) * Fraction(b) == Fraction(a)
+
+
+def _unordered() -> list[Expr]:
+    a, b = (symbol(name, (4,), "float64") for name in "ab")
+    return [f for f in (ROWS["add"](a, b), ROWS["add"](b, a)) if order_key(f.args[0]) > order_key(f.args[1])]
+
+
+@structural("commute", " ".join(COMMUTATIVE), "x + y", "y + x", BITWISE, examples=_unordered)
+def commute(node: Expr, context: Context) -> Expr | None:
+    """Order the operands of a commutative operator by structure, numbers first."""
+    a, b = node.args
+    if node.op == "multiply" and node.dtype.is_float and (a.ndim == 0 or b.ndim == 0):
+        return None  # scalar factors have their own order
+    key_a, key_b = (order_key(a), order_key(b))
+    return ROWS[node.op](b, a) if key_b < key_a else None
+
+
+ALGEBRA: tuple[Rule, ...] = (
+    fold,
+    rule("multiply_one", x * 1, x, BITWISE),
+    rule("divide_one", x / 1, x, BITWISE),
+    rule("add_zero", x + 0, x, REAL),
+    rule("add_minus_zero", x + (-0.0), x, BITWISE),
+    rule("subtract_zero", x - 0, x, BITWISE),
+    rule("zero_minus", 0 - x, -x, REAL),
+    rule("double_negation", -(-x), x, BITWISE),
+    rule("multiply_zero", x * 0, 0, FINITE, _declared("finite"), _declared_examples(x * 0)),
+    rule("subtract_self", x - x, 0, FINITE, _declared("finite"), _declared_examples(x - x)),
+    rule("divide_self", x / x, 1, FINITE, _declared("finite", "nonzero"), _declared_examples(x / x)),
+    rule("add_numbers", (x + c) + d, x + (c + d), REAL, CONSTANTS),
+    rule("subtract_numbers", (x - c) - d, x - (c + d), REAL, CONSTANTS),
+    rule("power_one", x ** 1, x, REAL),
+    rule("power_two", x ** 2, op("square", x), REAL),
+    rule("power_half", x ** 0.5, op("sqrt", x), REAL, FLOAT),
+    rule("power_minus_one", x ** -1, 1 / x, REAL, FLOAT),
+    rule("reciprocal", op("reciprocal", x), 1 / x, REAL),
+    rule("multiply_self", x * x, op("square", x), BITWISE),
+    rule("multiply_reciprocal", x * (1 / y), x / y, REAL, Condition("y has a rank", lambda b: b["y"].ndim > 0)),
+    rule("square_negative", op("square", -x), op("square", x), BITWISE),
+    rule("abs_negative", op("abs", -x), op("abs", x), BITWISE),
+    rule("square_abs", op("square", op("abs", x)), op("square", x), BITWISE),
+    rule("square_sqrt", op("square", op("sqrt", x)), x, REFINES),
+    rule("tanh_negative", op("tanh", -x), -op("tanh", x), REAL),
+    commute,
+)  # fmt: skip

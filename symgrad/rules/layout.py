@@ -1,0 +1,128 @@
+"""Rules of layout: reshapes, transposes, broadcasts and casts that say nothing, or say it twice.
+
+In: nodes that only move elements. Out: rules to fewer of them; a broadcast floats outward until a consumer that stretches
+operands by itself absorbs it. All keep every bit. It must not know arithmetic.
+"""
+
+from __future__ import annotations
+
+from symgrad.dtypes import INT64
+from symgrad.expr import Expr, dim_node
+from symgrad.ops.leaves import symbol
+from symgrad.ops.row import ROWS
+from symgrad.pattern import attr, op, variables
+from symgrad.rewrite import Context, Rule, RuleClass, rule, structural
+from symgrad.rules.algebra import ELEMENTWISE
+from symgrad.shape import dim
+
+BITWISE = RuleClass.BITWISE
+x, y = variables("x y")
+shape, axes, other = attr("shape"), attr("axes"), attr("other")
+n = dim("n")
+
+
+def _x() -> Expr:
+    return symbol("x", (n, 3), "float64")
+
+
+def _row() -> Expr:
+    return symbol("b", (3,), "float64")
+
+
+def _identities() -> list[Expr]:
+    x = _x()
+    return [
+        ROWS["reshape"](x, shape=x.shape), ROWS["transpose"](x, axes=(0, 1)), ROWS["broadcast_to"](x, shape=x.shape),
+        ROWS["astype"](x, dtype=x.dtype),
+    ]  # fmt: skip
+
+
+@structural(
+    "no_change", "reshape transpose broadcast_to astype", "f(x)", "x", BITWISE, condition="f changes nothing",
+    examples=_identities,
+)  # fmt: skip
+def no_change(node: Expr, context: Context) -> Expr | None:
+    """Drop a layout or cast that gives its operand back."""
+    (x,) = node.args
+    if node.op == "transpose":
+        return x if node.attrs["axes"] == tuple(range(x.ndim)) else None
+    return x if node.type == x.type else None
+
+
+def _transposes() -> list[Expr]:
+    x = symbol("x", (2, n, 3), "float64")
+    return [ROWS["transpose"](ROWS["transpose"](x, axes=(1, 0, 2)), axes=(2, 1, 0))]
+
+
+@structural("transpose_transpose", "transpose", "transpose(transpose(x))", "transpose(x)", BITWISE, examples=_transposes)
+def transpose_transpose(node: Expr, context: Context) -> Expr | None:
+    """Join two permutations of axes."""
+    (inner,) = node.args
+    if not context.sees(inner, "transpose"):
+        return None
+    order = tuple(inner.attrs["axes"][a] for a in node.attrs["axes"])
+    return ROWS["transpose"](inner.args[0], axes=order)
+
+
+def _spreads() -> list[Expr]:
+    one = ROWS["broadcast_to"](symbol("s", (), "float64"), shape=(n,))
+    return [ROWS["reshape"](one, shape=(n, 1)), ROWS["transpose"](ROWS["broadcast_to"](one, shape=(3, n)), axes=(1, 0))]
+
+
+@structural(
+    "layout_of_scalar", "reshape transpose", "f(broadcast_to(s))", "broadcast_to(s)", BITWISE,
+    condition="s has rank 0; f is reshape or transpose", examples=lambda: _spreads()[:1],
+)  # fmt: skip
+def layout_of_scalar(node: Expr, context: Context) -> Expr | None:
+    """Give a repeated scalar its new shape at once."""
+    (x,) = node.args
+    if not context.sees(x, "broadcast_to") or x.args[0].ndim:
+        return None
+    return ROWS["broadcast_to"](x.args[0], shape=node.shape)
+
+
+def _stretched() -> list[Expr]:
+    x, b = _x(), _row()
+    wide = ROWS["broadcast_to"](b, shape=(n, 3))
+    return [x * wide, ROWS["exp"](wide), wide + b]
+
+
+@structural(
+    "broadcast_outward", " ".join(ELEMENTWISE), "f(broadcast_to(x), y)", "broadcast_to(f(x, y))", BITWISE,
+    condition="f is elementwise; the broadcast is dropped where y brings the shape", examples=_stretched,
+)  # fmt: skip
+def broadcast_outward(node: Expr, context: Context) -> Expr | None:
+    """Let an elementwise operator do the stretching, or stretch its result."""
+    if not any(context.sees(a, "broadcast_to") for a in node.args):
+        return None
+    args = [a.args[0] if context.sees(a, "broadcast_to") else a for a in node.args]
+    return ROWS[node.op](*args, **node.attrs)
+
+
+def _dimension() -> list[Expr]:
+    return [ROWS["astype"](dim_node(n, INT64), dtype=_x().dtype)]
+
+
+@structural("cast_dimension", "astype", "astype(dim)", "dim", BITWISE, condition="to a float dtype", examples=_dimension)
+def cast_dimension(node: Expr, context: Context) -> Expr | None:
+    """Let a dimension have the dtype it is used in."""
+    (x,) = node.args
+    return dim_node(x.attrs["size"], node.dtype) if x.op == "dim" and node.dtype.is_float else None
+
+
+LAYOUT: tuple[Rule, ...] = (
+    no_change,
+    rule(
+        "reshape_reshape", op("reshape", op("reshape", x, shape=other), shape=shape), op("reshape", x, shape=shape), BITWISE,
+        examples=lambda: [ROWS["reshape"](ROWS["reshape"](_x(), shape=(3, n)), shape=(3 * n,))],
+    ),
+    rule(
+        "broadcast_broadcast", op("broadcast_to", op("broadcast_to", x, shape=other), shape=shape),
+        op("broadcast_to", x, shape=shape), BITWISE,
+        examples=lambda: [ROWS["broadcast_to"](ROWS["broadcast_to"](_row(), shape=(n, 3)), shape=(2, n, 3))],
+    ),
+    transpose_transpose,
+    layout_of_scalar,
+    cast_dimension,
+    broadcast_outward,
+)  # fmt: skip

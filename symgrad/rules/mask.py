@@ -1,0 +1,77 @@
+"""Masks: what relu's derivative does to a cotangent, in one canonical form, where(c, g, 0), printed as g * [c].
+
+In: products with ones and zeros chosen by a condition. Out: rules to a selection, which machine code does in one
+instruction. The class is `refines`: where c is false the selection gives 0 for any g, the product NaN for an infinite
+one and -0 for a negative one; the product's infinities are not what the derivative of relu means by 0.
+It must not know where masks come from.
+"""
+
+from __future__ import annotations
+
+from symgrad.expr import Expr, constant_node
+from symgrad.ops.leaves import symbol
+from symgrad.ops.row import ROWS
+from symgrad.pattern import op, variables
+from symgrad.rewrite import Context, Rule, RuleClass, rule, structural
+from symgrad.shape import dim
+
+BITWISE, REAL, REFINES = RuleClass.BITWISE, RuleClass.REAL, RuleClass.REFINES
+x, y, c = variables("x y c")
+
+
+def _samples() -> tuple[Expr, Expr, Expr]:
+    shape = (dim("n"), 3)
+    return symbol("x", shape, "float64"), symbol("y", shape, "float64"), symbol("c", shape, "bool")
+
+
+def _select_examples() -> list[Expr]:
+    x, y, c = _samples()
+    return [x * ROWS["where"](c, y, 0)]
+
+
+@structural(
+    "mask_outward", "multiply", "x * where(c, y, 0)", "where(c, x * y, 0)", REFINES, examples=_select_examples
+)
+def mask_outward(node: Expr, context: Context) -> Expr | None:
+    """Move a mask out of a product; of two masks the left one first."""
+    for this, other in (node.args, node.args[::-1]):
+        if context.sees(this, "where") and id(this) not in context.kept and _is_zero(this.args[2]):
+            return ROWS["where"](this.args[0], ROWS["multiply"](other, this.args[1]), constant_node(0, node.dtype))
+    return None
+
+
+def _cast_examples() -> list[Expr]:
+    x, _, c = _samples()
+    return [x * ROWS["astype"](c, dtype=x.dtype)]
+
+
+@structural(
+    "mask_of_cast", "multiply", "x * astype(c)", "where(c, x, 0)", REFINES, condition="c is bool", examples=_cast_examples
+)
+def mask_of_cast(node: Expr, context: Context) -> Expr | None:
+    """Read a product with a converted bool as a mask."""
+    for this, other in (node.args, node.args[::-1]):
+        if context.sees(this, "astype") and this.args[0].dtype == "bool":
+            return ROWS["where"](this.args[0], other, constant_node(0, node.dtype))
+    return None
+
+
+def _is_zero(node: Expr) -> bool:
+    return node.op == "constant" and node.attrs["bits"] == 0
+
+
+def _flipped(name: str, opposite: str) -> Rule:
+    """Make the rule that chooses zero on the false side; NaN, no real number, may change sides."""
+    return rule(f"mask_{name}", op("where", op(name, x, y), 0, c), op("where", op(opposite, x, y), c, 0), REAL)
+
+
+MASK: tuple[Rule, ...] = (
+    rule("where_same", op("where", c, x, x), x, BITWISE),
+    rule("positive_relu", op("greater", op("relu", x), 0), op("greater", x, 0), BITWISE),
+    _flipped("less_equal", "greater"),
+    _flipped("less", "greater_equal"),
+    _flipped("greater", "less_equal"),
+    _flipped("greater_equal", "less"),
+    mask_of_cast,
+    mask_outward,
+)

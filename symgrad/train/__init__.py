@@ -1,0 +1,1 @@
+"""Training: models, the loop, data sets. In: expressions and arrays. Out: trained parameters and their history."""

@@ -1,0 +1,57 @@
+"""The cases that operator rows carry, as symbols and arrays: for tests that walk the registry."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+import symgrad.ops  # noqa: F401  (registers the rows)
+from symgrad.dtypes import as_dtype
+from symgrad.expr import Expr, symbol_node
+from symgrad.ops.row import ROWS, Case, Row, Sample
+from symgrad.shape import evaluate as size_value
+
+
+@dataclass(frozen=True)
+class Call:
+    """One case of one row, its operands as symbols."""
+
+    row: Row
+    case: Case
+    number: int
+    float_dtype: str = "float32"
+
+    def __str__(self) -> str:
+        return f"{self.row.name}-{self.number}"
+
+    @property
+    def operands(self) -> list[Expr]:
+        dtypes = (self.float_dtype if s.dtype == "float" else s.dtype for s in self.case.operands)
+        named = zip("abcd", self.case.operands, dtypes, strict=False)
+        return [symbol_node(name, sample.shape, as_dtype(dtype)) for name, sample, dtype in named]
+
+    @property
+    def node(self) -> Expr:
+        return self.row(*self.operands, **self.case.attrs)
+
+    def draw(self, n: int, seed: int = 0) -> list[np.ndarray]:
+        """Draw the operands for n = this size, in float64 and the samples' integer dtypes."""
+        rng = np.random.default_rng([seed, n, zlib.crc32(str(self).encode())])
+        return [draw(rng, sample, n) for sample in self.case.operands]
+
+
+def draw(rng: np.random.Generator, sample: Sample, n: int) -> np.ndarray:
+    shape = tuple(size_value(size, {"n": n, "m": n}) for size in sample.shape)
+    if sample.dtype == "float":
+        return rng.uniform(sample.low, sample.high, shape)
+    if sample.dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    return rng.integers(int(sample.low), int(sample.high), shape).astype(sample.dtype)
+
+
+def calls() -> list[Call]:
+    """List every case of every row."""
+    return [Call(row, case, i) for row in ROWS.values() for case, i in zip(row.cases, itertools.count())]

@@ -1,0 +1,58 @@
+"""The README runs: its `python` blocks in order, as one session; a `text` block after one is what that block prints.
+
+In a `text` block `...` stands for anything, as in doctests. A fence with any other info string is not run.
+"""
+
+import ast
+import doctest
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its first line's number, and the output it promises (None if it promises none)."""
+
+    line: int
+    code: str
+    expected: str | None
+
+
+def blocks(text: str) -> list[Block]:
+    fences = list(FENCE.finditer(text))
+    following = [*fences[1:], None]
+    return [
+        Block(
+            line=text.count("\n", 0, fence.start("body")) + 1,
+            code=fence["body"],
+            expected=after["body"] if after is not None and after["kind"] == "text" else None,
+        )
+        for fence, after in zip(fences, following, strict=True)
+        if fence["kind"] == "python"
+    ]
+
+
+def test_blocks_are_found_with_their_output():
+    text = "# T\n```python\nx = 1\n```\nwhich\n```python\nprint(x)\n```\nprints\n```text\n1\n```\n```sh\nmake\n```\n"
+    assert blocks(text) == [Block(3, "x = 1\n", None), Block(7, "print(x)\n", "1\n")]
+
+
+def test_the_readme_runs(capsys, tmp_path, monkeypatch):
+    session = {"__name__": "readme"}
+    found = blocks(README.read_text(encoding="utf8"))
+    assert found, "the README shows no code"
+    monkeypatch.chdir(tmp_path)
+    for block in found:
+        tree = ast.increment_lineno(ast.parse(block.code), block.line - 1)
+        exec(compile(tree, str(README), "exec"), session)
+        printed = capsys.readouterr().out
+        if block.expected is None or doctest.OutputChecker().check_output(block.expected, printed, OPTIONS):
+            continue
+        pytest.fail(f"README.md:{block.line} promises\n{block.expected}\nbut prints\n{printed}")
