@@ -1,7 +1,8 @@
 """Elements: the value of any node at any index, as the loop IR computes it inside one kernel.
 
 In: a group, the homes of stored nodes, and the index of an element. Out: its `Value`; nodes stored elsewhere and given
-tensors are loaded, the group's reduction is asked of the kernel's writer, everything else is computed on the spot.
+tensors are loaded, the group's reduction is asked of the kernel's writer, everything else is computed on the spot: one
+`Let` for each node, and for each shared part of its formula, so that kernels are linear in the size of the graph.
 Iterative, so that the depth of a graph does not matter. It must not know loops.
 """
 
@@ -15,7 +16,7 @@ from codegen import philox
 from codegen.group import Group
 from codegen.ir import Access, Buffer, Const, Index, Kernel, Let, Load, Name, Op, Stmt, Store, Value
 from codegen.reach import is_literal, is_memory, operand_sites, reshaped, squeezed_index, strip
-from codegen.scalars import apply, cast
+from codegen.scalars import apply, cast, dtype_of
 from codegen.text import print_kernel
 from symgrad.dtypes import BOOL, INT64, DType
 from symgrad.expr import Expr, literal
@@ -88,13 +89,13 @@ class Elements:
     ) -> None:  # fmt: skip
         self.group, self.home, self.bindings, self.root = group, home, bindings, root
         self.env, self.flat, self.extents = env or {}, flat, extents
-        self.prelude: list[Stmt] = []
+        self._prelude: list[Stmt] = []
         self.accesses: list[tuple[Indices, Shape]] = []
         self.uses_index = False
         self._memo: dict[tuple[Expr, Indices], Value] = {}
 
     def value(self, node: Expr, index: Indices) -> Value:
-        """Give the value of an element; what must be computed before stands in `prelude`."""
+        """Give the value of an element, over the names that `taken` binds."""
         start = self._held(node, index)
         stack = [start]
         while stack:
@@ -106,26 +107,28 @@ class Elements:
             if missing:
                 stack.extend(missing)
             else:
-                self._memo[key] = self._build(*stack.pop())
+                self._memo[key] = self._named(self._build(*stack.pop()))
         return self._memo[start]
+
+    def taken(self) -> list[Stmt]:
+        """Give what must be computed before the values asked for so far; later ones do not share it."""
+        lets = self._prelude
+        self._prelude = []
+        self._memo.clear()
+        return lets
 
     def stores(self, index: Indices, shape: Shape) -> list[Stmt]:
         """Compute and store every result of the group at one element of its domain: all loads come first."""
-        lets: list[Stmt] = []
         writes: list[Stmt] = []
         own = squeezed_index(index, shape)
         for node in self.group.stores:
             at = iter(own)
             place = tuple(0 if isinstance(n, int) and n == 1 else next(at) for n in node.shape)
             value = self.value(node, place)
-            lets += self.prelude
-            self.prelude.clear()
             if not isinstance(value, Name | Const):
-                name = self.bindings.fresh("v")
-                lets.append(Let(name, value))
-                value = Name(name, node.dtype)
+                value = self._bound(value)
             writes.append(self.store(node, place, value))
-        return [*lets, *writes]
+        return [*self.taken(), *writes]
 
     def store(self, node: Expr, index: Indices, value: Value) -> Store:
         """Write one element of a stored node."""
@@ -174,6 +177,23 @@ class Elements:
         self.uses_index = True
         return philox.value(structure.kind, args[0], substitute(_flat_index(index, node.shape), self.env), node.dtype)
 
+    def _named(self, value: Value) -> Value:
+        """Bind an operation, and before it each of its parts that is used more than once."""
+        if not isinstance(value, Op):
+            return value
+        order, uses = _operations(value)
+        new: dict[int, Value] = {}
+        for part in order:
+            args = tuple(new.get(id(a), a) for a in part.args)
+            own = part if all(a is b for a, b in zip(args, part.args, strict=True)) else replace(part, args=args)
+            new[id(part)] = self._bound(own) if part is value or uses[id(part)] > 1 else own
+        return new[id(value)]
+
+    def _bound(self, value: Value) -> Name:
+        name = self.bindings.fresh("v")
+        self._prelude.append(Let(name, value))
+        return Name(name, dtype_of(value))
+
     def _literal(self, node: Expr) -> Value:
         if node.op == "constant":
             value = literal(node)
@@ -201,9 +221,29 @@ class Elements:
         negative = Op("lt", (raw, Const(0, INT64)), BOOL)
         wrapped = Op("select", (negative, Op("add", (raw, Index(structure.extent(node))), INT64), raw), INT64)
         name = self.bindings.fresh("at")
-        self.prelude.append(Let(name, wrapped))
+        self._prelude.append(Let(name, wrapped))
         table, source = strip(node.args[0], structure.source(node, index, dim(name)), None, stop=self.home)
         return self.load(table, source)
+
+
+def _operations(value: Op) -> tuple[list[Op], dict[int, int]]:
+    """List the operations in a value, operands first, and count the uses of each."""
+    uses: dict[int, int] = {}
+    order: list[Op] = []
+    stack: list[tuple[Op, bool]] = [(value, False)]
+    while stack:
+        op, done = stack.pop()
+        if done:
+            order.append(op)
+        elif id(op) not in uses:
+            uses[id(op)] = 0
+            stack.append((op, True))
+            stack.extend((a, False) for a in op.args if isinstance(a, Op))
+    for op in order:
+        for a in op.args:
+            if isinstance(a, Op):
+                uses[id(a)] += 1
+    return order, uses
 
 
 def _flat_index(index: Indices, shape: Shape) -> Size:

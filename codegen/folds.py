@@ -87,8 +87,7 @@ def fold_reduction(node: Expr, elements: Elements) -> Reduction:
         at = iter(index)
         spread = tuple(0 if isinstance(n, int) and n == 1 else next(at) for n in node.shape)
         element = elements.value(x, (*spread[:axis], position, *spread[axis:]))
-        lets = list(elements.prelude)
-        elements.prelude.clear()
+        lets = elements.taken()
         own = {d: cast(element, d) for d in dtypes} if len(dtypes) == 1 else {}
         env = {**dict(zip(names, state, strict=True)), "x": own.get(dtypes[0], element), "i": Index(position)}
         return lets, build(fold.step, env)

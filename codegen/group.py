@@ -26,18 +26,23 @@ from symgrad.shape import Shape, coefficient, product
 
 ROOTS = (Fold, Contraction, Place, Scatter)
 PIECEWISE = (Place, Scatter)  # written piece by piece: no element is final before the kernel ends
-MOST_NODES = 64  # elementwise nodes that join one group: bounds the size of a kernel
+MOST_JOINED = 64  # elementwise nodes that join the group of a reduction
+MOST_NODES = 256  # nodes that one group computes: bounds the size of a kernel
 
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """A kernel to be: a reduction `root` or None, the elementwise `nodes` that joined it, and the nodes it `stores`."""
+    """A kernel to be: a reduction `root` or None, the elementwise `nodes` that joined it, and the nodes it `stores`.
+
+    `weight` counts all elementwise nodes that it computes, those of its operands included.
+    """
 
     number: int
     domain: Shape
     root: Expr | None = None
     nodes: list[Expr] = field(default_factory=list)
     stores: list[Expr] = field(default_factory=list)
+    weight: int = 0
 
     def __repr__(self) -> str:
         return f"<group {self.number}: {self.root.op if self.root is not None else 'map'}, stores {len(self.stores)}>"
@@ -128,7 +133,7 @@ class _Cut:
         for operand, _ in operand_sites(node, index_names(node.shape)):
             source = base(operand, self.layouts)
             home = self.member.get(source)
-            if home is not None and len(home.nodes) < MOST_NODES and reads_in_place(node, operand, source):
+            if home is not None and len(home.nodes) < MOST_JOINED and reads_in_place(node, operand, source):
                 found[home.number] = home
         return [found[k] for k in sorted(found, reverse=True)]
 
@@ -178,13 +183,20 @@ class _Cut:
             return
         places = set[int]().union(*(self.places[user] for user, _ in users))
         home = self.member.get(node)
-        if home is None and (wanted or node in self.layouts or not self.fuse or _is_kept(node, users, places)):
+        stored = wanted or node in self.layouts or not self.fuse
+        if home is None and (stored or _is_kept(node, users, places) or self._is_full(places)):
             home = self._start(node.shape, None, 0)
             home.nodes.append(node)
             self.home[node] = home
-        elif home is not None and (wanted or not self.fuse or places != {home.number}):
+        elif home is not None and (stored or places != {home.number}):
             self.home[node] = home
         self.places[node] = places if home is None else {home.number}
+        for number in self.places[node]:
+            self.groups[number].weight += 1
+
+    def _is_full(self, places: Iterable[int]) -> bool:
+        """Tell whether a group that would compute one node more has its fill."""
+        return any(self.groups[number].weight >= MOST_NODES for number in places)
 
 
 def _union(masks: Iterable[int]) -> int:

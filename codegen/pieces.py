@@ -63,7 +63,7 @@ def place_kernels(group: Group, home: Homes, machine: Machine) -> list[Lowered]:
             own = _full(index, operand.shape)
             value = elements.value(operand, own)
             target = tuple(o + i * s for o, i, s in zip(offsets, own, steps, strict=True))
-            return [*elements.prelude, elements.store(root, target, value)]
+            return [*elements.taken(), elements.store(root, target, value)]
 
         kernels.append(bindings.finish("place", nest(domain, lanes(machine, [root.dtype]), body, bindings)))
     return kernels
@@ -85,13 +85,12 @@ def scatter_kernels(group: Group, home: Homes, machine: Machine) -> list[Lowered
     extent = structure.extent(root)
     position = bindings.fresh("at")
     wrapped = Op("select", (Op("lt", (raw, Const(0, INT64)), BOOL), Op("add", (raw, Index(extent)), INT64), raw), INT64)
-    find: list[Stmt] = [*elements.prelude, Let(position, wrapped)]
-    elements.prelude.clear()
+    find: list[Stmt] = [*elements.taken(), Let(position, wrapped)]
     value = elements.value(values, index)
     target = structure.target(root, index, dim(position))
     term = bindings.fresh("v")
     add: list[Stmt] = [
-        *elements.prelude, Let(term, value),
+        *elements.taken(), Let(term, value),
         Store(out, target, Op("add", (Load(out, target, root.dtype), Name(term, root.dtype)), root.dtype)),
     ]  # fmt: skip
     free = [a for a in range(values.ndim) if a not in serial and not is_unit(values.shape[a])]

@@ -18,7 +18,7 @@ Nothing flows back: a kernel never asks a node, an operator never asks a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.arrange import Plan, arrange
@@ -72,11 +72,14 @@ class Compiled:
 
 
 def compile_graph(
-    inputs: Sequence[Expr], outputs: Sequence[Expr], updates: Updates, options: Options, *, check_indices: bool = True
+    inputs: Sequence[Expr], outputs: Sequence[Expr], updates: Updates, options: Options, *, trusted: Collection[Expr] = ()
 ) -> Compiled:
-    """Compile a graph to a program; raise CompileError where that is not possible."""
+    """Compile a graph to a program, with range checks of all indices but the trusted ones.
+
+    Raise CompileError where that is not possible.
+    """
     target = machine(options.machine)
-    guards = find_guards([*outputs, *(v for _, v in updates)]) if check_indices else []
+    guards = find_guards([*outputs, *(v for _, v in updates)], trusted)
     flags, results, values = _expanded(guards, outputs, updates)
     renewed = list(zip((p for p, _ in updates), values, strict=True))
     groups, home = group([*dict.fromkeys([*flags, *results, *values])], options.fuse)

@@ -46,7 +46,28 @@ def _power(x: Value, y: Value) -> Value:
             return square if y.value == 2 else Op("mul", (square, x), dtype)
         if y.value == -1 and dtype.is_float:
             return Op("div", (Const(1.0, dtype), x), dtype)
-    return Op("pow", (x, y), dtype)
+    return Op("pow", (x, y), dtype) if dtype.is_float else _integer_power(x, y)
+
+
+def _integer_power(x: Value, y: Value) -> Value:
+    """Raise an integer to an integer by squaring, modulo the dtype's range; negative powers round towards zero."""
+    dtype = dtype_of(x)
+    zero, one = Const(0, dtype), Const(1, dtype)
+    left, square = _abs(y), x
+    result: Value = one
+    for bit in range(8 * dtype.size):
+        odd = Op("ne", (Op("and", (left, one), dtype), zero), BOOL)
+        result = Op("select", (odd, Op("mul", (result, square), dtype), result), dtype)
+        if bit < 8 * dtype.size - 1:
+            left, square = Op("lshr", (left, one), dtype), Op("mul", (square, square), dtype)
+    if dtype.kind == "u":
+        return result
+    fraction = Op("and", (Op("lt", (y, zero), BOOL), Op("ne", (_abs(x), one), BOOL)), BOOL)
+    return Op("select", (fraction, zero, result), dtype)
+
+
+def _abs(x: Value) -> Value:
+    return x if dtype_of(x).kind == "u" else Op("abs", (x,), dtype_of(x))
 
 
 def _floor_divide(x: Value, y: Value) -> Value:
@@ -68,7 +89,7 @@ def _remainder(x: Value, y: Value) -> Value:
 # The operators that are not defined by others; names with no entry are functions of `codegen.vecmath`.
 PRIMITIVES: dict[str, Builder] = {
     "add": _same("add"), "subtract": _same("sub"), "multiply": _same("mul"), "divide": _same("div"),
-    "negative": _same("neg"), "abs": _same("abs"), "sqrt": _same("sqrt"), "floor": _floor,
+    "negative": _same("neg"), "abs": _abs, "sqrt": _same("sqrt"), "floor": _floor,
     "power": _power, "floor_divide": _floor_divide, "remainder": _remainder, "where": where,
     "equal": _compare("eq"), "not_equal": _compare("ne"), "less": _compare("lt"), "less_equal": _compare("le"),
     "greater": _compare("gt"), "greater_equal": _compare("ge"),

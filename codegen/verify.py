@@ -70,6 +70,7 @@ class _Scope:
     vector: For | None = None
     pinned: dict[str, Size] = field(default_factory=dict)  # a first value of each unrolled and vector variable
     ranges: dict[str, tuple[Size, Size]] = field(default_factory=dict)
+    idle: bool = False  # inside a loop that never runs, where no index is out of range
 
     def child(self) -> _Scope:
         return replace(self, meanings=dict(self.meanings), pinned=dict(self.pinned), ranges=dict(self.ranges))
@@ -215,6 +216,7 @@ class _Verifier:
             if self.size_varies(end, scope):
                 self.fail(f"the bound {end} differs from lane to lane")
         inner = scope.child()
+        inner.idle |= isinstance(stmt.stop - stmt.start, int) and stmt.stop - stmt.start <= 0
         kind = "serial"
         if stmt.tag is Tag.UNROLL:
             kind = "unrolled"
@@ -296,7 +298,7 @@ class _Verifier:
             self.fail(f"{name} has {len(meaning.shape)} axes, not {len(index)}")
         for axis, (position, size) in enumerate(zip(index, meaning.shape, strict=True)):
             self.index_names(position, scope)
-            if ranged:
+            if ranged and not scope.idle:
                 self.in_range(name, axis, position, size, scope)
         if meaning.space is Space.REGISTER:
             self.in_registers(name, index, scope)

@@ -96,7 +96,7 @@ class Function:
         addresses += [a.ctypes.data for a in results]
         try:
             if self._renewed:
-                with _locked(self._renewed):
+                with locked(self._renewed):
                     status = bound.run(addresses, self._threads)
             else:
                 status = bound.run(addresses, self._threads)
@@ -291,7 +291,7 @@ def _size_names(value: Any) -> frozenset[str]:
 
 
 @contextlib.contextmanager
-def _locked(parameters: Sequence[Parameter]) -> Any:
+def locked(parameters: Sequence[Parameter]) -> Any:
     """Hold the locks of all parameters, taken in one order everywhere."""
     with contextlib.ExitStack() as stack:
         for parameter in sorted(parameters, key=lambda p: p.attrs["serial"]):

@@ -308,18 +308,20 @@ class _Machine:
             if any(arrays[0].shape[axis] == 0 for axis in node.attrs["axes"]):
                 raise ShapeError(f"{node.op}: nothing to choose from", got=format_shape(arrays[0].shape))
         elif isinstance(structure, (Gather, Scatter)):
-            _check_positions(node, arrays[1], size_value(structure.extent(node), self.sizes))
+            _check_positions(node, node.args[1], arrays[1], size_value(structure.extent(node), self.sizes))
+        elif node.op == "one_hot":
+            _check_positions(node, node.args[0], arrays[0], size_value(node.attrs["depth"], self.sizes))
 
     def _bound(self, size: Size, relation: str) -> str:
         values = ", ".join(f"{name} = {self.sizes[name]}" for name in sorted(names(size)))
         return f"{size} {relation} for {values}"
 
 
-def _check_positions(node: Expr, indices: np.ndarray, extent: int) -> None:
+def _check_positions(node: Expr, positions: Expr, indices: np.ndarray, extent: int) -> None:
     wrong = (indices < -extent) | (indices >= extent)
     if wrong.any():
         place = tuple(int(i[0]) for i in np.nonzero(wrong)) if indices.ndim else ()
-        got = f"{int(indices[place])} at {format_shape(place)} of {label(node.args[1])}"
+        got = f"{int(indices[place])} at {format_shape(place)} of {label(positions)}"
         raise IndexRangeError(f"{node.op}: a position is outside an axis of size {extent}", got=got)
 
 

@@ -181,13 +181,17 @@ class Rewriter:
         self._alive: list[Expr] = [*opaque, *keep]
         self._normal: dict[int, Expr] = {}
         self._became: dict[int, Expr] = {}
+        self._given: set[int] = set()
         self.context = Context(set(self._stays))
         self.rewrites = 0
         self._most = 0
 
     def run(self, roots: Sequence[Expr]) -> list[Expr]:
         """Give the normal form of each root."""
-        self._most = self.rewrites + _MOST_REWRITES_PER_NODE * (len(topological(roots)) + 10)
+        order = topological(roots)
+        self._alive += order
+        self._given.update(map(id, order))
+        self._most = self.rewrites + _MOST_REWRITES_PER_NODE * (len(order) + 10)
         with side.building_at(None):
             return [self._normalise(root) for root in roots]
 
@@ -242,26 +246,38 @@ class Rewriter:
             return node
         new = rebuild(node, tuple(self._normal[id(a)] for a in node.args))
         if new is not node:
+            self._record("operands rewritten", node, new)
             return new
         for one in self._rules.get(node.op, ()):
             out = one.apply(node, self.context)
             if out is not None and out is not node:
                 assert out.type == node.type, f"rule {one.name} changed {node.type} to {out.type}"
                 self.rewrites += 1
-                _record(one, node, out)
+                self._record(one.name, node, out)
                 return out
         return node
 
+    def _record(self, rule: str, before: Expr, after: Expr) -> None:
+        """Remember where the result, and new nodes inside it, come from.
 
-def _record(one: Rule, before: Expr, after: Expr) -> None:
-    """Remember the rewrite, unless the result is a part of what it came from, which would keep itself alive."""
-    level = [before]
-    for _ in range(4):
-        level = [a for n in level for a in n.args]
-        if any(n is after for n in level):
-            return
-    if after.args:
-        side.record_origin(after, side.Origin(one.name, before))
+        Parts of what was there before keep their own origins; pointing back from them would keep them alive for ever.
+        """
+        parts = _near(before)
+        for node in _near(after):
+            if node.args and node not in parts and id(node) not in self._given:
+                side.record_origin(node, side.Origin(rule, before))
+
+
+_NEAR = 4  # how deep rules look
+
+
+def _near(node: Expr) -> set[Expr]:
+    """Give the nodes that a rule at this node can see."""
+    found, level = {node}, [node]
+    for _ in range(_NEAR):
+        level = [a for n in level for a in n.args if a not in found]
+        found.update(level)
+    return found
 
 
 def dispatch(rules: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:

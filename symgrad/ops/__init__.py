@@ -4,7 +4,7 @@ In: nothing. Out: every public function of the operator modules, under its NumPy
 A row lives in the module of its kind; `row.py` holds the registry, `structure.py` the structural classes.
 """
 
-from symgrad.ops import random
+from symgrad.ops import random, view  # noqa: F401
 from symgrad.ops.composite import log_softmax, logsumexp, mean, softmax, var
 from symgrad.ops.index import one_hot, pick, take
 from symgrad.ops.layout import (

@@ -220,11 +220,11 @@ ONE_HOT: Row = register(
     Row(
         name="one_hot", structure=Composite(_define_one_hot), arity=1, infer=_infer_one_hot, oracle=_one_hot_oracle,
         vjp=lambda node, g: (None,), differentiable=False,
-        doc="1 at each position, 0 elsewhere; a row of zeros for a position outside.",
+        doc="1 at each position, 0 elsewhere; a position outside is refused when the graph runs.",
         cases=(
             Case((Sample((n,), 0, 10, "int32"),), {"depth": 10, "dtype": DType.FLOAT32}),
             Case((Sample((n, 2), -3, 5, "int64"),), {"depth": 3, "dtype": DType.FLOAT64}),
-            Case((Sample((4,), 0, 200, "uint8"),), {"depth": n, "dtype": DType.FLOAT32}),
+            Case((Sample((4,), 0, 200, "uint8"),), {"depth": n + 200, "dtype": DType.FLOAT32}),
         ),
     )
 )  # fmt: skip
@@ -233,7 +233,7 @@ ONE_HOT: Row = register(
 def one_hot(indices: Any, depth: Size, dtype: Any = "float32") -> Expr:
     """Give rows of zeros with a 1 at each position, along a new last axis of size `depth`.
 
-    Negative positions count from the end; a position outside gives a row of zeros.
+    Negative positions count from the end; a position outside raises IndexRangeError when the graph runs.
 
     >>> from symgrad.ops.leaves import symbol
     >>> one_hot(symbol("y", (n,), "int32"), 10).shape

@@ -30,11 +30,14 @@ def _select_examples() -> list[Expr]:
 
 
 @structural(
-    "mask_outward", "multiply", "x * where(c, y, 0)", "where(c, x * y, 0)", REFINES, examples=_select_examples
-)
+    "mask_outward", "multiply", "x * where(c, y, 0)", "where(c, x * y, 0)", REFINES, condition="x is no scalar factor",
+    examples=_select_examples,
+)  # fmt: skip
 def mask_outward(node: Expr, context: Context) -> Expr | None:
-    """Move a mask out of a product; of two masks the left one first."""
+    """Move a mask out of a product; of two masks the left one first. Scalar factors stay outside."""
     for this, other in (node.args, node.args[::-1]):
+        if other.ndim == 0 and (node.ndim > 0 or other.op in ("constant", "dim")):
+            continue
         if context.sees(this, "where") and id(this) not in context.kept and _is_zero(this.args[2]):
             return ROWS["where"](this.args[0], ROWS["multiply"](other, this.args[1]), constant_node(0, node.dtype))
     return None

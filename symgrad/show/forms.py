@@ -1,0 +1,414 @@
+"""How operators are written, in Python's syntax with NumPy's names.
+
+In: a node, and the names that stand for nodes. Out: a form: pieces of text and operands in the order of writing, each
+operand with the precedence it must have to stand without brackets. Sums and products are read flat and sorted by the
+reader's eye: matrix products, names, other factors, masks last; the order depends on structure and names alone.
+It must not know lines or alignment. To add an operator that is no function call is one entry in FORMS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symgrad.expr import Expr, literal
+from symgrad.ops.row import ROWS
+from symgrad.rewrite import order_key
+from symgrad.shape import Dim, Size
+from symgrad.show.naming import Names
+
+# Python's precedences; MATMUL binds like a product, but only a chain of matrix products may stand to its left.
+OPEN, COMPARE, OR, XOR, AND, SUM, PRODUCT, MATMUL, UNARY, POWER, ATOM = range(11)
+
+Item = str | tuple[Expr, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Pieces in order, and the precedence of the whole."""
+
+    precedence: int
+    items: tuple[Item, ...]
+
+
+class Writer:
+    """Gives the form of each node; knows the names, and what it learned of nodes below (operands come first)."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self._weight: dict[int, int] = {}
+        self._head: dict[int, str] = {}
+        self._contracts: set[int] = set()
+        for node in names.order:
+            self._learn(node)
+
+    def _learn(self, node: Expr) -> None:
+        """Note how long a node is to write, its first name in alphabetical order, and whether it is a matrix product."""
+        name = self.names.of(node)
+        inside = [id(a) for a in node.args]
+        self._weight[id(node)] = 1 if name or not inside else 1 + sum(self._weight[i] for i in inside)
+        self._head[id(node)] = (name or "~").casefold() if name or not inside else min(self._head[i] for i in inside)
+        if node.op == "matmul" or (node.op in _FACTORED and any(self._is_contraction(a) for a in node.args)):
+            self._contracts.add(id(node))
+
+    def _is_contraction(self, node: Expr) -> bool:
+        return id(node) in self._contracts and self.names.of(node) is None
+
+    def form(self, node: Expr, *, defined: bool = False) -> Form:
+        """Give a node's form: its name, if it has one and is not being `defined`."""
+        name = self.names.of(node)
+        if name is not None and not defined:
+            return Form(ATOM, (name,))
+        return FORMS.get(node.op, _call)(node, self)
+
+    # -- sums -----------------------------------------------------------------------------------------------------
+
+    def sum_form(self, node: Expr) -> Form:
+        """Write a sum flat: positive terms first, sorted."""
+        terms = sorted(self._terms(node), key=lambda t: (t[0] < 0, *self._term_key(t[1])))
+        items: list[Item] = []
+        for position, (sign, term) in enumerate(terms):
+            minus, first = sign < 0, position == 0
+            items.append("-" if first and minus else "" if first else " - " if minus else " + ")
+            value = literal(term) if self.names.of(term) is None else None
+            negative = value is not None and not isinstance(value, bool) and math.copysign(1, value) < 0
+            items.append(number_text(term, -1) if negative else (term, PRODUCT))
+        return Form(SUM, tuple(i for i in items if i != ""))
+
+    def _terms(self, root: Expr) -> list[tuple[int, Expr]]:
+        """Read nested sums as one list of signed terms; a subtracted sum stays whole."""
+        terms: list[tuple[int, Expr]] = []
+        stack: list[tuple[int, Expr, bool]] = [(1, root, True)]
+        while stack:
+            sign, node, open_ = stack.pop()
+            if not open_ or (node is not root and self.names.of(node) is not None):
+                terms.append(self._signed(sign, node))
+            elif node.op == "add":
+                stack += [(sign, node.args[1], sign > 0), (sign, node.args[0], sign > 0)]
+            elif node.op == "subtract" and sign > 0:
+                right = node.args[1]
+                stack += [(-sign, right, False), (sign, node.args[0], True)]
+            elif node.op == "negative" and self.names.of(node) is None:
+                stack.append((-sign, node.args[0], False))
+            else:
+                terms.append(self._signed(sign, node))
+        return terms
+
+    def _signed(self, sign: int, node: Expr) -> tuple[int, Expr]:
+        value = literal(node) if self.names.of(node) is None else None
+        if value is not None and not isinstance(value, bool) and math.copysign(1, value) < 0:
+            return -sign, node
+        return sign, node
+
+    def _term_key(self, node: Expr) -> tuple[Any, ...]:
+        return (-node.ndim, not self._is_contraction(node), *self._key(node))
+
+    def _key(self, node: Expr) -> tuple[int, str, bytes]:
+        return self._weight[id(node)], self._head[id(node)], order_key(node)
+
+    # -- products -------------------------------------------------------------------------------------------------
+
+    def product_form(self, node: Expr) -> Form:
+        """Write a product flat: factors sorted, then divisors; masks are factors, too."""
+        sign, above, masks, below = self._factors(node)
+        above.sort(key=self._factor_key)
+        if len(above) > 1 or masks:
+            above = [f for f in above if not self._is_one(f)]
+        items: list[Item] = ["-"] if sign < 0 else []
+        leading = True  # so far only scalars: a matrix product may follow without brackets
+        for position, factor in enumerate(above):
+            items += [" * "] if position else []
+            items.append((factor, MATMUL if leading and self._is_contraction(factor) else PRODUCT if not position else UNARY))
+            leading = leading and factor.ndim == 0
+        for mask in masks:
+            items += [" * "] if above or mask is not masks[0] else []
+            items += ["[", (mask, OPEN), "]"]
+        if not above and not masks:
+            items.append("1")
+        for divisor in below:
+            items += [" / ", (divisor, UNARY)]
+        alone = len(items) == 3 and not above and len(masks) == 1
+        return Form(ATOM if alone else PRODUCT, tuple(items))
+
+    def _factors(self, root: Expr) -> tuple[int, list[Expr], list[Expr], list[Expr]]:
+        """Read nested products, quotients and masks as (sign, factors, masks, divisors)."""
+        sign, above, masks, below = 1, list[Expr](), list[Expr](), list[Expr]()
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node is not root and self.names.of(node) is not None:
+                above.append(node)
+            elif node.op == "multiply":
+                stack += node.args[::-1]
+            elif node.op == "divide":
+                below.append(node.args[1])
+                stack.append(node.args[0])
+            elif node.op == "negative":
+                sign = -sign
+                stack.append(node.args[0])
+            elif is_mask(node):
+                masks.append(node.args[0])
+                if node.op == "where" and literal(node.args[1]) != 1:
+                    stack.append(node.args[1])
+            else:
+                above.append(node)
+        return sign, above, masks[::-1], below[::-1]
+
+    def _is_one(self, node: Expr) -> bool:
+        return self.names.of(node) is None and literal(node) == 1
+
+    def _factor_key(self, node: Expr) -> tuple[Any, ...]:
+        named = self.names.of(node) is not None
+        if node.op == "constant":
+            kind = 0
+        elif node.ndim == 0 and not (self._is_contraction(node)):
+            kind = 1
+        elif self._is_contraction(node):
+            kind = 2
+        else:
+            kind = 3 if named else 4
+        order = (self._head[id(node)], self._weight[id(node)], order_key(node))
+        return (kind, *order)
+
+
+_FACTORED = frozenset({"multiply", "divide", "negative", "where"})
+
+
+def is_mask(node: Expr) -> bool:
+    """Tell whether a node is 0 where a condition is false: where(c, x, 0), or a converted bool."""
+    if node.op == "astype":
+        return bool(node.args[0].dtype == "bool" and node.dtype.is_float)
+    return node.op == "where" and node.dtype.is_float and node.args[2].op == "constant" and literal(node.args[2]) == 0
+
+
+# -- text of plain data ---------------------------------------------------------------------------------------------
+
+
+def number_text(node: Expr, sign: int = 1) -> str:
+    """Write a constant as short as it is exact in its dtype.
+
+    >>> from symgrad.ops.leaves import constant
+    >>> [number_text(constant(v)) for v in (2.0, 0.1, 1e-7, -1, True)]
+    ['2', '0.1', '1e-07', '-1', 'True']
+    """
+    value = literal(node)
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    value = sign * value
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value)) if value or math.copysign(1, value) > 0 else "-0.0"
+    return str(node.dtype.numpy.type(value))
+
+
+def size_text(size: Size) -> str:
+    """Write a size as Python reads it: with spaces around products where it is one."""
+    return str(size)
+
+
+def data_text(value: Any) -> str:
+    """Write an attribute."""
+    if isinstance(value, tuple):
+        inside = ", ".join(map(data_text, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    return str(value)
+
+
+# -- forms ----------------------------------------------------------------------------------------------------------
+
+FormOf = Callable[[Expr, Writer], Form]
+
+
+def _call(node: Expr, writer: Writer, *, name: str = "", args: Sequence[Expr] | None = None, **keywords: Any) -> Form:
+    """Write a function call; without `keywords` the node's attributes are given by name."""
+    items: list[Item] = [f"{name or node.op}("]
+    for position, arg in enumerate(node.args if args is None else args):
+        items += [", "] if position else []
+        items.append((arg, OPEN))
+    given = keywords if name else dict(node.attrs)
+    parts = [f"{key}={data_text(value)}" for key, value in given.items()]
+    separator = ", " if parts and len(items) > 1 else ""
+    return Form(ATOM, (*items, f"{separator}{', '.join(parts)})"))
+
+
+def _axes_call(node: Expr, writer: Writer) -> Form:
+    """Write a reduction: the axis only if it is not all of them, keepdims only if true."""
+    axes = node.attrs["axes"]
+    keywords: dict[str, Any] = {}
+    if len(axes) < node.args[0].ndim or not axes:
+        keywords["axis"] = axes[0] if len(axes) == 1 else axes
+    if node.attrs["keepdims"]:
+        keywords["keepdims"] = True
+    return _call(node, writer, name=node.op, **keywords)
+
+
+def _softmax(node: Expr, writer: Writer) -> Form:
+    keywords = {} if node.ndim == 1 else {"axis": node.attrs["axis"]}
+    return _call(node, writer, name=node.op, **keywords)
+
+
+def _infix(sign: str, precedence: int) -> FormOf:
+    def form(node: Expr, writer: Writer) -> Form:
+        a, b = node.args
+        left = precedence if precedence not in (COMPARE,) else precedence + 1
+        return Form(precedence, ((a, left), f" {sign} ", (b, precedence + 1)))
+
+    return form
+
+
+def _matmul(node: Expr, writer: Writer) -> Form:
+    a, b = node.args
+    return Form(MATMUL, ((a, MATMUL), " @ ", (b, UNARY)))
+
+
+def _power(node: Expr, writer: Writer) -> Form:
+    if node.op == "square":
+        return Form(POWER, ((node.args[0], ATOM), "**2"))
+    return Form(POWER, ((node.args[0], ATOM), "**", (node.args[1], UNARY)))
+
+
+def _transpose(node: Expr, writer: Writer) -> Form:
+    axes, rank = node.attrs["axes"], node.ndim
+    swapped = (*range(rank - 2), rank - 1, rank - 2)
+    if rank >= 2 and axes == swapped:
+        return Form(ATOM, ((node.args[0], ATOM), ".T" if rank == 2 else ".mT"))
+    return Form(ATOM, ("transpose(", (node.args[0], OPEN), f", {data_text(axes)})"))
+
+
+def _reshape(node: Expr, writer: Writer) -> Form:
+    """Write new axes of size 1 as None and dropped ones as 0, as NumPy's indexing does; else the new shape."""
+    (x,) = node.args
+    index = _unit_index(x.shape, node.shape)
+    if index is not None:
+        return Form(ATOM, ((x, ATOM), f"[{index}]"))
+    return Form(ATOM, ("reshape(", (x, OPEN), f", {data_text(node.shape)})"))
+
+
+def _unit_index(source: Sequence[Size], target: Sequence[Size]) -> str | None:
+    i = j = 0
+    parts: list[str] = []
+    while i < len(source) or j < len(target):
+        if i < len(source) and j < len(target) and source[i] == target[j]:
+            parts, i, j = [*parts, ":"], i + 1, j + 1
+        elif j < len(target) and target[j] == 1:
+            parts, j = [*parts, "None"], j + 1
+        elif i < len(source) and source[i] == 1:
+            parts, i = [*parts, "0"], i + 1
+        else:
+            return None
+    return ", ".join(parts) if parts else None
+
+
+def _broadcast(node: Expr, writer: Writer) -> Form:
+    return Form(ATOM, ("broadcast_to(", (node.args[0], OPEN), f", {data_text(node.shape)})"))
+
+
+def _cast(node: Expr, writer: Writer) -> Form:
+    """Write a conversion; NumPy converts integers in a float formula by itself."""
+    (x,) = node.args
+    if is_mask(node):
+        return writer.product_form(node)
+    if node.dtype.is_float and not x.dtype.is_float:
+        return writer.form(x)
+    return Form(ATOM, ((x, ATOM), f".astype({node.dtype})"))
+
+
+def _where(node: Expr, writer: Writer) -> Form:
+    return writer.product_form(node) if is_mask(node) else _call(node, writer)
+
+
+def _slice(node: Expr, writer: Writer) -> Form:
+    (x,) = node.args
+    spans = zip(x.shape, node.attrs["starts"], node.attrs["stops"], node.attrs["steps"], strict=True)
+    index = ", ".join(_span_text(*span) for span in spans)
+    return Form(ATOM, ((x, ATOM), f"[{index}]"))
+
+
+def _span_text(size: Size, start: Size, stop: Size, step: int) -> str:
+    if step > 0:
+        first, last = "" if start == 0 else str(start), "" if stop == size else str(stop)
+    else:
+        first, last = "" if start == size - 1 else str(start), "" if stop == -1 else str(stop)
+    return f"{first}:{last}" + ("" if step == 1 else f":{step}")
+
+
+def _concatenate(node: Expr, writer: Writer) -> Form:
+    inside = _call(node, writer, name="(").items[1:-1]
+    return Form(ATOM, ("concatenate((", *inside, f"), axis={node.attrs['axis']})"))
+
+
+def _take(node: Expr, writer: Writer) -> Form:
+    if node.attrs["axis"] == 0:
+        return Form(ATOM, ((node.args[0], ATOM), "[", (node.args[1], OPEN), "]"))
+    return _call(node, writer)
+
+
+def _pick(node: Expr, writer: Writer) -> Form:
+    x, positions = node.args
+    if x.ndim == 2:
+        return Form(ATOM, ((x, ATOM), f"[arange({x.shape[0]}), ", (positions, OPEN), "]"))
+    return _call(node, writer)
+
+
+def _one_hot(node: Expr, writer: Writer) -> Form:
+    return Form(ATOM, ("one_hot(", (node.args[0], OPEN), f", {node.attrs['depth']})"))
+
+
+def _arange(node: Expr, writer: Writer) -> Form:
+    start, step, size = node.attrs["start"], node.attrs["step"], node.attrs["size"]
+    if step == 1:
+        return Form(ATOM, (f"arange({size})" if start == 0 else f"arange({start}, {start + size})",))
+    return Form(ATOM, (f"arange({start}, {start + step * size}, {step})",))
+
+
+def _constant(node: Expr, writer: Writer) -> Form:
+    text = number_text(node)
+    return Form(UNARY if text.startswith("-") else ATOM, (text,))
+
+
+def _dim(node: Expr, writer: Writer) -> Form:
+    size = node.attrs["size"]
+    text = str(size)
+    if text.isidentifier() or not isinstance(size, Dim):
+        return Form(ATOM, (text,))
+    product = len(size.terms()) == 1 and "//" not in text and "%" not in text
+    return Form(PRODUCT if product else OPEN, (text.replace("*", " * ") if product and "**" not in text else text,))
+
+
+def _buffer(node: Expr, writer: Writer) -> Form:
+    array = getattr(node, "array", np.zeros(0))
+    return Form(ATOM, (f"array({array.tolist()})",))
+
+
+def _project(node: Expr, writer: Writer) -> Form:
+    return Form(ATOM, ((node.args[0], ATOM), f"[{node.attrs['item']}]"))
+
+
+def _symbol(node: Expr, writer: Writer) -> Form:
+    return Form(ATOM, (str(node.attrs["name"]),))
+
+
+FORMS: dict[str, FormOf] = {
+    **dict.fromkeys(("add", "subtract"), lambda node, writer: writer.sum_form(node)),
+    **dict.fromkeys(("multiply", "divide", "negative"), lambda node, writer: writer.product_form(node)),
+    **dict.fromkeys(("sum", "prod", "max", "min", "argmax", "argmin", "any", "all"), _axes_call),
+    **dict.fromkeys(("mean", "var", "logsumexp"), _axes_call),
+    **dict.fromkeys(("softmax", "log_softmax"), _softmax),
+    **dict.fromkeys(("square", "power"), _power),
+    **dict.fromkeys(("symbol", "parameter"), _symbol),
+    **{name: _infix(ROWS[name].symbol, COMPARE) for name in (
+        "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
+    )},
+    "logical_or": _infix("|", OR), "logical_xor": _infix("^", XOR), "logical_and": _infix("&", AND),
+    "floor_divide": _infix("//", PRODUCT), "remainder": _infix("%", PRODUCT),
+    "logical_not": lambda node, writer: Form(UNARY, ("~", (node.args[0], UNARY))),
+    "reciprocal": lambda node, writer: Form(PRODUCT, ("1 / ", (node.args[0], UNARY))),
+    "matmul": _matmul, "transpose": _transpose, "reshape": _reshape, "broadcast_to": _broadcast, "astype": _cast,
+    "where": _where, "slice": _slice, "concatenate": _concatenate, "take": _take, "pick": _pick, "one_hot": _one_hot,
+    "arange": _arange, "constant": _constant, "dim": _dim, "buffer": _buffer, "project": _project,
+}  # fmt: skip

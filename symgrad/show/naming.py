@@ -1,0 +1,182 @@
+"""Which parts of a formula get a line of their own, and what they are called.
+
+In: expressions, and names that somebody chose. Out: for every node that stands in a formula by a name, that name. A let-
+line is made for what the user named, for what is used twice and for probabilities inside a formula, but not for a single elementwise operation on names,
+which is shorter written again. Where nobody chose a name, the form of the value does: P for probabilities, H for
+activations, Z before them, R for residuals, G for gradient factors; small letters for vectors and scalars.
+It must not know how operators are written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from symgrad import side
+from symgrad.expr import Expr, topological
+from symgrad.ops.row import ROWS
+from symgrad.ops.structure import Cast, Leaf, Map
+from symgrad.shape import Dim, names
+
+LEAVES = frozenset(name for name, row in ROWS.items() if isinstance(row.structure, Leaf))
+_ACTIVATIONS = frozenset({"relu", "tanh", "softplus", "erf", "sin", "cos"})
+_PROBABILITIES = frozenset({"softmax", "sigmoid"})
+_FOLLOWED = 24  # how many rewrites back a node's origin is looked for
+
+
+class Names:
+    """The names in a formula: `of(node)` gives the name a node stands under, None where it is written out."""
+
+    def __init__(
+        self, roots: Sequence[Expr], given: Mapping[int, str] | None = None, chosen: Mapping[int, str] | None = None,
+        updates: Sequence[tuple[Expr, Expr]] = (), apart: Collection[int] = (),
+    ) -> None:  # fmt: skip
+        """Choose all names.
+
+        - `given`: lines that will exist, by node.
+        - `chosen`: names to use if a line is needed, and names of leaves.
+        - `updates`: pairs (parameter, new value); a new value that others use stands under the parameter's name, and
+          those in `apart` get a line of their own.
+        """
+        given, chosen = given or {}, chosen or {}
+        self.order = topological(roots)
+        self.position = {id(node): i for i, node in enumerate(self.order)}
+        self._names: dict[int, str] = {}
+        self._taken: set[str] = set(given.values()) | _dimension_names(self.order)
+        self._name_leaves(chosen)
+        given = {**self._updated(updates, apart), **given}
+        separate = {id(new): f"{self.of(param)}_new" for param, new in updates if id(new) in apart}
+        self.lines = self._shared(roots, given, separate)
+        self._names.update(given)
+        self._name_lines({**chosen, **separate})
+
+    def of(self, node: Expr) -> str | None:
+        """Give the name under which a node stands in formulas."""
+        return self._names.get(id(node))
+
+    def fresh(self, wanted: str) -> str:
+        """Reserve a name: the wanted one, or that with the next free number."""
+        name, number = wanted, 1
+        while name in self._taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._taken.add(name)
+        return name
+
+    def _name_leaves(self, chosen: Mapping[int, str]) -> None:
+        for node in self.order:
+            if node.op in ("symbol", "parameter"):
+                self._names[id(node)] = self.fresh(_identifier(chosen.get(id(node)) or node.attrs["name"]))
+            elif node.op == "buffer" and node.size != 0 and (node.ndim > 1 or node.size > 6):
+                self._names[id(node)] = self.fresh(side.name_of(node) or "c")
+
+    def _updated(self, updates: Sequence[tuple[Expr, Expr]], apart: Collection[int]) -> dict[int, str]:
+        """Let new values that are part of something else stand under the names of their parameters."""
+        used = {id(arg) for node in self.order for arg in node.args}
+        return {
+            id(new): self._names[id(param)]
+            for param, new in reversed(updates)
+            if new.args and id(new) in used and id(new) not in apart and side.name_of(new) is None
+        }
+
+    def _shared(self, roots: Sequence[Expr], given: Mapping[int, str], needed: Collection[int]) -> list[Expr]:
+        """List the nodes that get a line, operands first."""
+        uses: dict[int, int] = {}
+        for node in self.order:
+            for arg in node.args:
+                uses[id(arg)] = uses.get(id(arg), 0) + 1
+        for root in roots:
+            if id(root) not in given:
+                uses[id(root)] = uses.get(id(root), 0) + 1
+        ends = set(roots)
+        lines: list[Expr] = []
+        standing = set(self._names) | set(given)
+        for node in self.order:
+            if node.op in LEAVES or id(node) in standing:
+                continue
+            shared = uses.get(id(node), 0) > 1 and not _is_short(node, standing)
+            probability = node.op in _PROBABILITIES and uses.get(id(node), 0) > 0 and node not in ends
+            if shared or probability or id(node) in needed or side.name_of(node) is not None:
+                standing.add(id(node))
+                lines.append(node)
+        return lines
+
+    def _name_lines(self, chosen: Mapping[int, str]) -> None:
+        """Take the user's names, then suggested ones, then those that the form of the value gives."""
+        open_: list[tuple[Expr, str]] = []
+        for node in self.lines:
+            name = side.name_of(node) or chosen.get(id(node))
+            if name is not None:
+                self._names[id(node)] = self.fresh(name)
+            else:
+                open_.append((node, _letter(node)))
+        counts: dict[str, int] = {}
+        for _, letter in open_:
+            counts[letter] = counts.get(letter, 0) + 1
+        numbers: dict[str, int] = {}
+        for node, letter in open_:
+            alone = counts[letter] == 1 and letter not in ("t", "G", "g") and letter not in self._taken
+            self._names[id(node)] = self.fresh(letter) if alone else self._numbered(letter, numbers)
+
+    def _numbered(self, letter: str, numbers: dict[str, int]) -> str:
+        while True:
+            numbers[letter] = numbers.get(letter, 0) + 1
+            name = f"{letter}{numbers[letter]}"
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+
+
+def _is_short(node: Expr, standing: set[int]) -> bool:
+    """Tell whether a node is one elementwise operation on names and numbers, or the transpose of a name."""
+    plain = isinstance(ROWS[node.op].structure, (Map, Cast)) or (node.op == "transpose" and node.ndim == 2)
+    return plain and all(id(a) in standing or a.op in LEAVES for a in node.args)
+
+
+def _letter(node: Expr) -> str:
+    letter = _letter_of_form(node)
+    return letter.lower() if node.ndim < 2 else letter
+
+
+def _letter_of_form(node: Expr) -> str:
+    if node.op in _PROBABILITIES:
+        return "P"
+    if node.op in _ACTIVATIONS:
+        return "H"
+    if _is_cotangent(node):
+        return "G"
+    if node.op == "matmul" or (node.op == "add" and any(a.op == "matmul" for a in node.args)):
+        return "Z"
+    if node.op == "subtract" and any(_has_product(a) for a in node.args):
+        return "R"
+    return "t"
+
+
+def _has_product(node: Expr) -> bool:
+    return node.op == "matmul" or (node.op == "add" and any(a.op == "matmul" for a in node.args))
+
+
+def _is_cotangent(node: Expr) -> bool:
+    """Tell whether a step of the chain rule made the node, perhaps before rewrites."""
+    queue = [node]
+    for at in queue:  # grows while it is read
+        origins = side.origins(at)
+        if any(o.upstream is not None for o in origins):
+            return True
+        queue += [o.source for o in origins if isinstance(o.source, Expr)][: max(0, _FOLLOWED - len(queue))]
+    return False
+
+
+def _identifier(name: str) -> str:
+    plain = re.sub(r"\W", "_", name)
+    return plain if plain.isidentifier() else f"_{plain}"
+
+
+def _dimension_names(order: Iterable[Expr]) -> set[str]:
+    found: set[str] = set()
+    for node in order:
+        for value in (*node.attrs.values(), *getattr(node.type, "shape", ())):
+            for size in value if isinstance(value, tuple) else (value,):
+                if isinstance(size, Dim):
+                    found |= set(map(str, names(size)))
+    return found

@@ -1,0 +1,118 @@
+"""Expressions as text: mathematics that runs as Python with NumPy, one line for each value that has a name.
+
+In: an expression, or named equations and updates. Out: lines in the order of their dependencies, `=` aligned. The text of
+a graph is linear in its size, and every pass over it is iterative. It must not know how an operator is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symgrad import side
+from symgrad.expr import Expr
+from symgrad.show.forms import Writer
+from symgrad.show.lines import Line, ordered
+from symgrad.show.naming import Names
+from symgrad.surface import PRINTERS
+
+__all__ = ["format_equations", "format_expression", "pprint"]
+
+
+def format_expression(expr: Expr) -> str:
+    """Write an expression: let-lines for what is used twice or named, then the expression itself.
+
+    >>> import symgrad as sg
+    >>> x, A = sg.symbol("x", (3,)), sg.symbol("A", (3, 3))
+    >>> print(sg.grad(x @ A @ x, x))
+    (A + A.T) @ x
+    """
+    if side.name_of(expr) is not None and expr.args:
+        return format_equations({str(side.name_of(expr)): expr})
+    names = Names([expr], {}, {})
+    writer = Writer(names)
+    lines = [Line(names.of(n) or "", n) for n in names.lines]
+    return "\n".join([*_aligned(lines, writer), write(expr, writer)])
+
+
+def format_equations(
+    equations: Mapping[str, Expr],
+    *,
+    updates: Mapping[Any, Expr] | Sequence[tuple[Expr, Expr]] = (),
+    names: Mapping[Expr, str] | None = None,
+) -> str:
+    """Write several equations that share parts, in an order in which they can be computed.
+
+    - `equations`: expressions by the names of their lines.
+    - `updates`: pairs (parameter, new value), written `W <- W - ...` after everything that reads the old value.
+    - `names`: what parameters and symbols are called, and what shared values are called if they get a line.
+
+    Equations that need less come first; otherwise the given order stays.
+
+    >>> import symgrad as sg
+    >>> x, y = sg.symbol("x", (3,)), sg.symbol("y", (3,))
+    >>> r = sg.exp(x) - y
+    >>> print(format_equations({"a": (r * r).sum(), "b": r}))
+    b = exp(x) - y
+    a = sum(b * b)
+    """
+    pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
+    given = {id(node): name for name, node in reversed(equations.items()) if node.args}
+    chosen = {id(node): name for node, name in (names or {}).items()}
+    roots = [*equations.values(), *(new for _, new in pairs), *(param for param, _ in pairs)]
+    apart: set[int] = set()
+    while True:
+        found = Names(roots, given, chosen, pairs, apart)
+        writer = Writer(found)
+        equals = [Line(name, node) for name, node in equations.items()]
+        lets = [Line(found.of(n) or "", n) for n in found.lines]
+        changes = [Line(found.of(param) or "", new, param) for param, new in pairs]
+        lines, stuck = ordered(equals, lets, changes, found)
+        if stuck is None:
+            return "\n".join(_aligned(lines, writer))
+        apart.add(id(stuck.node))
+
+
+def pprint(*expressions: Expr) -> None:
+    """Print expressions as mathematics.
+
+    >>> import symgrad as sg
+    >>> pprint(sg.symbol("x", (2,)) * 2)
+    2 * x
+    """
+    for expr in expressions:
+        print(format_expression(expr))
+
+
+# -- lines --------------------------------------------------------------------------------------------------------
+
+
+def write(node: Expr, writer: Writer, *, defined: bool = False) -> str:
+    """Write a node on one line; what has a name stands under it, but the node itself if it is being `defined`."""
+    out: list[str] = []
+    form = writer.form(node, defined=defined)
+    stack: list[Any] = list(reversed(form.items))
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            out.append(item)
+            continue
+        inner, needed = item
+        form = writer.form(inner)
+        if form.precedence < needed:
+            out.append("(")
+            stack.append(")")
+        stack.extend(reversed(form.items))
+    return "".join(out)
+
+
+def _aligned(lines: Sequence[Line], writer: Writer) -> list[str]:
+    width = max((len(line.name) for line in lines), default=0)
+    return [f"{line.name:{width}} {line.sign} {_right_side(line, writer)}" for line in lines]
+
+
+def _right_side(line: Line, writer: Writer) -> str:
+    return write(line.node, writer, defined=line.defines(writer.names))
+
+
+PRINTERS["text"] = format_expression

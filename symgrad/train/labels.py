@@ -1,0 +1,46 @@
+"""Labels: class numbers, one-hot rows, and the checks that training makes before its first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symgrad.errors import DTypeError, IndexRangeError
+
+
+def to_categorical(labels: Any, num_classes: int | None = None, dtype: Any = "float32") -> np.ndarray:
+    """Turn class numbers into one-hot rows.
+
+    - `labels`: integers of any shape; a last axis of size 1 is dropped.
+    - `num_classes`: the length of a row; by default the largest number plus one.
+
+    Raise IndexRangeError for a label outside 0 .. num_classes - 1, DTypeError for labels that are not integers.
+
+    >>> to_categorical([2, 0])
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    array = np.asarray(labels)
+    if array.ndim > 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    numbers = array.astype(np.int64)
+    if array.dtype.kind not in "biu" and not (array.dtype.kind == "f" and np.array_equal(numbers, array)):
+        raise DTypeError("labels must be integers", got=str(array.dtype))
+    if num_classes is None:
+        num_classes = int(numbers.max(initial=-1)) + 1
+    check_classes(numbers, num_classes)
+    result = np.zeros((*numbers.shape, num_classes), dtype)
+    np.put_along_axis(result, numbers[..., None], 1, axis=-1)
+    return result
+
+
+def check_classes(labels: np.ndarray, classes: int) -> None:
+    """Raise IndexRangeError for the first label outside 0 .. classes - 1."""
+    if labels.size == 0 or (labels.min() >= 0 and labels.max() < classes):
+        return
+    at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
+    raise IndexRangeError(
+        f"label {labels[at]} at position {', '.join(map(str, at))} is no class",
+        got=f"{classes} classes", hint=f"Labels run from 0 to {classes - 1}.",
+    )  # fmt: skip
