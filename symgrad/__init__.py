@@ -39,7 +39,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "optim": ("symgrad.nn.optim", None),
     "datasets": ("symgrad.train.datasets", None),
     "Model": ("symgrad.train.model", "Model"),
-    "Sequential": ("symgrad.train.model", "Sequential"),
+    "Sequential": ("symgrad.train.sequential", "Sequential"),
     "to_categorical": ("symgrad.train.labels", "to_categorical"),
 }
 

@@ -92,7 +92,7 @@ class Optimizer:
         >>> from symgrad.nn.initializers import parameter
         >>> w = parameter("w", (3,))
         >>> [target.name for target in SGD(momentum=0.9).updates((w * w).sum(), [w])]
-        ['w/V', 'w']
+        ['V', 'w']
         """
         targets = _check_targets(params)
         return self.apply(zip(grad(loss, targets), targets, strict=True))
@@ -128,6 +128,10 @@ class Optimizer:
         """Give the hyperparameters by the names that formulas show."""
         return {name: hyper.number for name, hyper in self._hyper.items()}
 
+    def slots(self, of: Parameter) -> dict[str, Parameter]:
+        """Give what is remembered of one parameter, by letter; nothing before the first use."""
+        return dict(self._slots.get(of, {}))
+
     @property
     def state(self) -> list[Parameter]:
         """List what the optimizer remembers between steps, in the order in which it was made: counters, then slots."""
@@ -145,11 +149,14 @@ class Optimizer:
         return self._hyper[name].node(dtype)
 
     def slot(self, name: str, of: Parameter) -> Parameter:
-        """Give what is remembered of a parameter: of its shape and dtype, zero at first."""
+        """Give what is remembered of a parameter: of its shape and dtype, zero at first.
+
+        Its name is the letter of the formula, which a printer numbers where several meet.
+        """
         slots = self._slots.setdefault(of, {})
         if name not in slots:
             with side.building_at(None):
-                slots[name] = parameter_node(f"{label(of)}/{name}", _zeros(of.shape), of.dtype, trainable=False)
+                slots[name] = parameter_node(name, _zeros(of.shape), of.dtype, trainable=False)
         return slots[name]
 
     def counter(self, dtype: DType) -> Parameter:

@@ -1,4 +1,4 @@
-"""Models: `Sequential` and `Model`, with Keras' habits and defaults.
+"""Models: expressions made by layers, trained with Keras' habits and defaults.
 
 In: layers, or expressions made by layers; arrays. Out: trained parameters, histories, predictions, and the gradient
 function of the very model as expressions. Everything that computes is compiled: a pass over data is one native loop.
@@ -12,26 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from symgrad import side
 from symgrad.errors import ShapeError
-from symgrad.expr import Expr, Parameter, symbol_node, topological
-from symgrad.nn import losses, metrics, optim
+from symgrad.expr import Expr, Parameter, topological
+from symgrad.nn import losses, optim
+from symgrad.nn import metrics as metrics_of
 from symgrad.nn.layer import Layer, calls_below, names_for
 from symgrad.options import Options
 from symgrad.philox import as_key, fold, permutation
 from symgrad.seeds import next_key
-from symgrad.shape import dim, format_shape
+from symgrad.shape import format_shape
 from symgrad.simplifier import simplify
+from symgrad.train.feeds import arrays_of, check_samples, input_rows, label_rows, rows_sum_to_one, split_off
+from symgrad.train.formulas import name_formulas
 from symgrad.train.graphs import Objective, gradients, objective, trainable_parameters, training_step
 from symgrad.train.history import History
-from symgrad.train.labels import check_classes
 from symgrad.train.loop import BatchProgram
 from symgrad.train.progress import Progress
-from symgrad.train.rows import Rows, as_rows
+from symgrad.train.rows import Rows
 from symgrad.train.summary import summary_text
-from symgrad.train.trainer import BATCH, Trainer, check_batch_size, check_samples, make_program
-
-ROW_SUM_TOLERANCE = 1e-5
+from symgrad.train.trainer import Trainer, check_batch_size, make_program
 
 
 class Model:
@@ -76,7 +75,7 @@ class Model:
         for layer, name in zip(self._layers, names_for(self._layers), strict=True):
             layer.adopt(name)
         self._inputs, self._output = inputs, output
-        _name_formulas(self._layers, output)
+        name_formulas(self._layers, output)
 
     # -- what the model is -----------------------------------------------------------------------------------------
 
@@ -159,7 +158,7 @@ class Model:
         if loss is None:
             raise TypeError("compile needs a loss, e.g. loss='categorical_crossentropy'")
         chosen = Options(threads=threads) if options is None else options
-        named = {_metric_name(m): _metric(m) for m in ([metrics] if isinstance(metrics, str) else metrics or ())}
+        named = {metrics_of.name_of(m): metrics_of.get(m) for m in ([metrics] if isinstance(metrics, str) else metrics or ())}
         self._compiled = (optim.get(optimizer), losses.get(loss), named, chosen)
         self._programs.clear()
         self._objectives.clear()
@@ -184,47 +183,22 @@ class Model:
 
     def _rows(self, x: Any, y: Any = None) -> tuple[list[Rows], Rows | None]:
         """View the data, build the model from it if need be, and check it against the model."""
-        given = list(x) if isinstance(x, list | tuple) and len(self._inputs) > 1 else [x]
-        rows = [as_rows(f"x{k}" if k else "x", array) for k, array in enumerate(given)]
+        arrays = arrays_of(x, len(self._inputs))
         if self._output is None:
-            self._build_from(rows[0].array)
-        if len(rows) != len(self._inputs):
-            raise ShapeError("another number of inputs is needed", got=f"{len(rows)} instead of {len(self._inputs)}")
-        for r, symbol in zip(rows, self._inputs, strict=True):
-            if r.array.shape[1:] != symbol.shape[1:]:
-                got = f"{format_shape(r.array.shape)} for {format_shape(symbol.shape)}"
-                hint = f"Try x.reshape(len(x), {', '.join(map(str, symbol.shape[1:]))})."
-                raise ShapeError("x: samples have another shape than the model's input", got=got, hint=hint)
-        labels = None if y is None else self._label_rows(y)
-        names = [f"x{k}" if k else "x" for k in range(len(rows))]
-        check_samples([*rows, labels] if labels else rows, [*names, "y"] if labels else names)
+            self._build_from(arrays[0])
+        rows = input_rows(arrays, self._inputs)
+        labels = None if y is None else label_rows(y, self._objective().labels, self.output.shape[-1])
+        check_samples(rows, labels)
         return rows, labels
 
     def _build_from(self, array: np.ndarray) -> None:
-        raise ShapeError("the model has no graph", got=str(array.shape))
-
-    def _label_rows(self, y: Any) -> Rows:
-        """View the labels in the shape the loss takes; class numbers are checked before anything runs."""
-        wanted = self._objective().labels
-        array = np.asarray(y)
-        if array.ndim == len(wanted.shape) + 1 and array.shape[-1] == 1:
-            array = array[..., 0]
-        elif array.ndim == len(wanted.shape) - 1 and wanted.shape[-1:] == (1,):
-            array = array[..., None]
-        if array.ndim != len(wanted.shape) or array.shape[1:] != wanted.shape[1:]:
-            got = f"{format_shape(array.shape)} for {format_shape(wanted.shape)}"
-            hint = _label_hint(array, len(wanted.shape))
-            raise ShapeError("y: labels have another shape than the loss takes", got=got, hint=hint)
-        if wanted.dtype.is_integer:
-            if array.dtype.kind not in "biu":
-                raise TypeError(f"y: this loss takes class numbers, integers, not {array.dtype}. Use y.astype('int32').")
-            check_classes(array, int(self.output.shape[-1]))  # type: ignore[arg-type]
-        return as_rows("y", array)
+        """Build a model that waits for its first data; a functional one never does."""
+        raise NotImplementedError
 
     def _target(self, labels: Rows) -> Objective:
         """Give the objective that holds for these labels: facts are relied on only where they are true."""
         target = self._objective()
-        if "rows_sum_to_one" not in target.labels.attrs["facts"] or _rows_sum_to_one(labels.array):
+        if "rows_sum_to_one" not in target.labels.attrs["facts"] or rows_sum_to_one(labels.array):
             return target
         if not self._warned:
             warnings.warn("the rows of y do not sum to one; training uses the general gradient", stacklevel=4)
@@ -277,7 +251,7 @@ class Model:
         if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
             raise ValueError(f"epochs is an int of 0 or more, not {epochs!r}")
         self._settings("fit")
-        x, y, validation_data = _split(x, y, validation_split, validation_data)
+        x, y, validation_data = split_off(x, y, validation_split, validation_data)
         trainer = self.trainer(x, y, batch_size)
         validation = None if validation_data is None else self._evaluator(*validation_data, batch_size)
         samples = len(np.asarray(y))
@@ -322,123 +296,3 @@ class Model:
         trainer = self.trainer(x, y, max(1, len(np.asarray(y))))
         values = list(trainer.epoch(np.arange(len(np.asarray(y)))).values())
         return values[0] if len(values) == 1 else values
-
-
-class Sequential(Model):
-    """A stack of layers; built when the input shape is known: from `input_shape` of the first layer, or from data.
-
-    >>> import symgrad as sg
-    >>> model = sg.Sequential([sg.layers.Dense(10, activation="softmax", input_shape=(784,))])
-    >>> model.output.shape
-    (N, 10)
-    """
-
-    def __init__(self, layers: Sequence[Layer] = (), name: str | None = None, *, seed: int | None = None) -> None:
-        self.name = name or "sequential"
-        self._reset()
-        self._seed = seed
-        self._stack: list[Layer] = []
-        for layer in layers:
-            self._check_layer(layer)
-            self._stack.append(layer)
-        self._layers = list(dict.fromkeys(self._stack))
-        self._build_if_known()
-
-    @staticmethod
-    def _check_layer(layer: Any) -> None:
-        if not isinstance(layer, Layer):
-            raise TypeError(f"a Sequential model is made of layers, not {type(layer).__name__}: {layer!r}")
-
-    def add(self, layer: Layer) -> None:
-        """Add a layer at the end."""
-        self._check_layer(layer)
-        self._stack.append(layer)
-        compiled = self._compiled
-        self._reset()
-        self._compiled = compiled
-        self._layers = list(dict.fromkeys(self._stack))
-        self._build_if_known()
-
-    def _build_if_known(self) -> None:
-        if self._stack and self._stack[0].input_shape is not None:
-            self._build(self._stack[0].input_shape)
-
-    def _build_from(self, array: np.ndarray) -> None:
-        if not self._stack:
-            raise ShapeError("the model has no layers", hint="Add some with model.add.")
-        self._build(array.shape[1:])
-
-    def _build(self, sample: tuple[int, ...]) -> None:
-        """Name and seed the layers, and apply them one after the other."""
-        key = next_key() if self._seed is None else as_key(self._seed)
-        for number, (layer, name) in enumerate(zip(self._layers, names_for(self._layers), strict=True)):
-            layer.adopt(name, fold(key, number))
-        with side.building_at(None):
-            x = node = symbol_node("X", (dim(BATCH), *sample), losses.DType.FLOAT32)
-        for layer in self._stack:
-            node = layer(node)
-        self._adopt_graph([x], node)
-
-
-# -- parts ---------------------------------------------------------------------------------------------------------
-
-
-def _name_formulas(layers: Sequence[Layer], output: Expr) -> None:
-    """Give parameters and activations the names that formulas show: W1, b1, H1 (H if there is one), P."""
-    weighted = [layer for layer in layers if layer.parameters_by_name.keys() >= {"kernel"}]
-    for number, layer in enumerate(weighted, 1):
-        for short, letter in (("kernel", "W"), ("bias", "b")):
-            if short in layer.parameters_by_name:
-                digits = str(number) if len(weighted) > 1 else ""
-                side.set_name(layer.parameters_by_name[short], f"{letter}{digits}")
-    hidden = [n for n in topological([output]) if n is not output and _is_activation(n)]
-    for number, node in enumerate(hidden, 1):
-        side.set_name(node, f"H{number}" if len(hidden) > 1 else "H")
-    if output.op == "softmax":
-        side.set_name(output, "P")
-
-
-def _is_activation(node: Expr) -> bool:
-    calls = calls_below([node])
-    return node.op in ("relu", "tanh", "sigmoid", "softplus") and bool(calls) and len(node.args) == 1
-
-
-def _with_results(calls: Sequence[Any], out: Expr) -> list[Any]:
-    return list(calls)
-
-
-def _metric(value: Any) -> Any:
-    return metrics.get(value)
-
-
-def _metric_name(value: Any) -> str:
-    return metrics.name_of(value)
-
-
-def _rows_sum_to_one(labels: np.ndarray) -> bool:
-    return bool(np.all(np.abs(labels.sum(axis=-1, dtype=np.float64) - 1) <= ROW_SUM_TOLERANCE))
-
-
-def _label_hint(array: np.ndarray, wanted: int) -> str:
-    if array.ndim == 1 and wanted == 2:
-        return "For class numbers use the loss 'sparse_categorical_crossentropy', or sg.to_categorical(y)."
-    if array.ndim == 2 and wanted == 1:
-        return "For one-hot rows use the loss 'categorical_crossentropy'."
-    return ""
-
-
-def _split(x: Any, y: Any, share: float, validation: Any) -> tuple[Any, Any, Any]:
-    """Hold back the end of the data for validation, where a share is given."""
-    if validation is not None:
-        if not isinstance(validation, list | tuple) or len(validation) != 2:
-            raise TypeError("validation_data is a pair (x, y)")
-        return x, y, validation
-    if not share:
-        return x, y, None
-    if not 0 < share < 1:
-        raise ValueError(f"validation_split lies between 0 and 1, not {share}")
-    at = int(len(y) * (1 - share))
-    parts = [np.asarray(a) for a in x] if isinstance(x, list | tuple) else np.asarray(x)
-    kept = [a[:at] for a in parts] if isinstance(parts, list) else parts[:at]
-    held = [a[at:] for a in parts] if isinstance(parts, list) else parts[at:]
-    return kept, np.asarray(y)[:at], (held, np.asarray(y)[at:])

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from symgrad.errors import ShapeError
 from symgrad.expr import Expr, Parameter
 from symgrad.options import Options
 from symgrad.train.loop import BatchProgram
@@ -18,16 +17,6 @@ from symgrad.train.rows import Rows
 
 BATCH = "N"  # the dimension of the batch axis in every model
 Watch = Callable[[int, Mapping[str, float]], None]
-
-
-def check_samples(rows: Sequence[Rows], names: Sequence[str]) -> None:
-    """Refuse data sets of different lengths, or without samples."""
-    lengths = [r.samples for r in rows]
-    if len(set(lengths)) > 1:
-        got = ", ".join(f"{name} has {n}" for name, n in zip(names, lengths, strict=True))
-        raise ShapeError("the numbers of samples differ", got=got)
-    if not lengths[0]:
-        raise ShapeError("there are no samples", got=f"{names[0]} is empty")
 
 
 def check_batch_size(batch_size: object) -> int:
