@@ -107,7 +107,8 @@ def main(repetitions: int) -> None:
         spent = time.perf_counter() - begun
         theirs_spent, theirs = numpy_side.epoch(x, y, order)
         difference = abs(ours - theirs) / theirs
-        print(f"epoch {repetition}: symgrad {spent:.3f} s loss {ours:.4f}; NumPy {theirs_spent:.3f} s loss {theirs:.4f}")
+        print(f"epoch {repetition}: symgrad {spent:.3f} s, loss {ours:.4f}", end="; ")
+        print(f"NumPy {theirs_spent:.3f} s, loss {theirs:.4f}")
         if difference > 0.02:
             raise SystemExit(f"the losses differ by {difference:.1%}")
         if repetition:  # the first round compiles, and wakes both sides up
@@ -115,8 +116,8 @@ def main(repetitions: int) -> None:
             seconds["numpy"].append(theirs_spent)
     ours_median, theirs_median = (statistics.median(seconds[k]) for k in ("symgrad", "numpy"))
     flops = 6 * len(x) * (784 * HIDDEN + HIDDEN * CLASSES) - 2 * len(x) * 784 * HIDDEN
-    print(f"median epoch: symgrad {ours_median:.3f} s ({flops / ours_median / 1e9:.0f} GFLOP/s), NumPy {theirs_median:.3f} s")
-    print(f"ratio: {ours_median / theirs_median:.2f}")
+    print(f"median epoch: symgrad {ours_median:.3f} s ({flops / ours_median / 1e9:.0f} GFLOP/s)", end=", ")
+    print(f"NumPy {theirs_median:.3f} s; ratio {ours_median / theirs_median:.2f}")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m benchmarks.startup [repetitions]
 
 Each repetition is a process of its own, measured from outside: the interpreter, all imports, declaring the network,
-deriving its gradient, compiling the training step, one step on random arrays in memory. Prints every run and the median,
-and fails if SymPy was imported on the way.
+deriving its gradient, compiling the training step, one step on random arrays in memory. Prints every run and the
+median, and fails if SymPy was imported on the way.
 """
 
 from __future__ import annotations

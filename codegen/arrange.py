@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.group import MOST_NODES, Group
+from codegen.group import MOST_WEIGHT, Group
 from codegen.reach import (
     base, extents_of, index_names, is_literal, is_memory, operand_sites, reshaped, squeezed, squeezed_index, strip,
 )  # fmt: skip
@@ -136,7 +136,7 @@ def _may_merge(first: Group, second: Group, earlier: Mapping[Group, int], home: 
     """Tell whether two map groups can run as one: same domain, no third group between them, reads in place."""
     if first.root is not None or squeezed(first.domain) != squeezed(second.domain):
         return False
-    if len(first.stores) + len(second.stores) > MOST_STORES or first.weight + second.weight > MOST_NODES:
+    if len(first.stores) + len(second.stores) > MOST_STORES or first.weight + second.weight > MOST_WEIGHT:
         return False
     a, b = 1 << first.number, 1 << second.number
     if earlier[first] & b:

@@ -139,10 +139,12 @@ class Elements:
 
     def _held(self, node: Expr, index: Indices) -> tuple[Expr, Indices]:
         """Follow layouts, except those that this group itself is to store."""
-        if self.home.get(node) is self.group and isinstance(row_of(node).structure, Layout):
-            index = row_of(node).structure.index(node, index)  # type: ignore[union-attr]
-            node = node.args[0]
-        return strip(node, index, self.extents, stop=self.home)
+        while True:
+            node, index = strip(node, index, self.extents, stop=self.home)
+            layout = row_of(node).structure
+            if self.home.get(node) is not self.group or not isinstance(layout, Layout):
+                return node, index
+            node, index = node.args[0], layout.index(node, index)
 
     def _is_loaded(self, node: Expr) -> bool:
         if node.op == "reshape" and reshaped(node, self.home) is not None:
@@ -211,7 +213,7 @@ class Elements:
     def _addressed(self, index: Indices, shape: Shape) -> tuple[Indices, Shape]:
         self.accesses.append((index, shape))
         if self.flat is not None:
-            return ((0,), (1,)) if not any(names(i) for i in index) else ((self.flat,), (product(shape),))
+            return (index, shape) if not any(names(i) for i in index) else ((self.flat,), (product(shape),))
         return tuple(substitute(i, self.env) for i in index), shape
 
     def _gather(self, node: Expr, structure: Gather, index: Indices, raw: Value) -> Value:

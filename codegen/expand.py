@@ -48,6 +48,8 @@ def _one_axis(node: Expr) -> Expr:
     if len(runs) == 1 and len(runs[0]) == 1 and not node.attrs["keepdims"]:
         return node
     x = node.args[0]
+    if not runs:  # a reduction of each element by itself still counts it, or tells its position
+        x, runs = ROWS["reshape"](x, shape=(1, *x.shape)), [[0]]
     for run in reversed(runs):
         first, last = run[0], run[-1]
         if len(run) > 1:

@@ -11,7 +11,7 @@ that they fall into the same cache sets. It must not know operators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from codegen.contraction import Homes, Roles, contraction_fold, multiply_add, roles_of, zero
 from codegen.elements import Bindings, Elements, Lowered
@@ -152,42 +152,35 @@ class _Tiles:
 
     def _tile_body(self, row: Size, column: Size) -> list[Stmt]:
         acc = self.bindings.fresh("acc")
-        rows, body = self._row_indices(row)
-        body.append(Alloc(acc, self.dtype, (self.tile_rows, self.tile_columns), Space.REGISTER))
-        body += self._sum(acc, rows, column)
-        for i in range(self.tile_rows):
-            writes = self._write(acc, i, row + i, column)
-            guard = Op("lt", (Index(row + i), Index(self.rows)), BOOL)
-            body += [writes] if self._divides(self.rows, self.tile_rows) else [If(guard, (writes,))]
-        return body
-
-    def _row_indices(self, row: Size) -> tuple[list[Size], list[Stmt]]:
-        """Give the rows of the tile; beyond the last row the last one is read again, and not written."""
-        if self._divides(self.rows, self.tile_rows):
-            return [row + i for i in range(self.tile_rows)], []
-        names = [self.bindings.fresh("row") for _ in range(self.tile_rows)]
-        last = Index(self.rows - 1)
-        lets: list[Stmt] = [Let(n, Op("min", (Index(row + i), last), INT64)) for i, n in enumerate(names)]
-        return [dim(n) for n in names], lets
-
-    def _clear(self, acc: str) -> list[Stmt]:
-        p = self.bindings.fresh("p")
         return [
-            For(p, 0, self.tile_columns, (Store(acc, (i, dim(p)), zero(self.dtype)),), self.width, Tag.VECTOR)
-            for i in range(self.tile_rows)
+            Alloc(acc, self.dtype, (self.tile_rows, self.tile_columns), Space.REGISTER),
+            *self._sum(acc, row, column),
+            self._write(acc, row, column),
         ]
 
-    def _sum(self, acc: str, rows: Sequence[Size], column: Size) -> list[Stmt]:
+    def _each_row(self, body: Callable[[Size], list[Stmt]]) -> For:
+        """Write something out for every row of the tile."""
+        r = self.bindings.fresh("r")
+        return For(r, 0, self.tile_rows, tuple(body(dim(r))), 1, Tag.UNROLL)
+
+    def _each_column(self, p: str, *body: Stmt) -> For:
+        return For(p, 0, self.tile_columns, body, self.width, Tag.VECTOR)
+
+    def _clear(self, acc: str) -> For:
+        p = self.bindings.fresh("p")
+        return self._each_row(lambda r: [self._each_column(p, Store(acc, (r, dim(p)), zero(self.dtype)))])
+
+    def _sum(self, acc: str, row: Size, column: Size) -> list[Stmt]:
         """Accumulate the products: whole chunks into a total in scratch memory, the last one in registers."""
-        step = self._products(acc, rows, column)
+        step: list[Stmt] = [self._products(acc, row, column)]
         if len(self.roles.summed) != 1:
             for label in reversed(self.roles.summed):
                 step = [For(str(self.k_names[label]), 0, self.roles.sizes[label], tuple(step))]
-            return [*self._clear(acc), *step]
+            return [self._clear(acc), *step]
         (label,) = self.roles.summed
         k, depth = str(self.k_names[label]), self.roles.sizes[label]
         if isinstance(depth, int) and depth <= K_CHUNK:
-            return [*self._clear(acc), For(k, 0, depth, tuple(step))]
+            return [self._clear(acc), For(k, 0, depth, tuple(step))]
         total, chunk = self.bindings.fresh("total"), self.bindings.fresh("chunk")
         whole = depth // K_CHUNK
         inner = For(k, dim(chunk) * K_CHUNK, dim(chunk) * K_CHUNK + K_CHUNK, tuple(step))
@@ -195,24 +188,24 @@ class _Tiles:
         some = Op("gt", (Index(whole), Index(0)), BOOL)
         return [
             Alloc(total, self.dtype, shape, Space.SCRATCH),
-            If(some, tuple(self._clear(total))),
-            For(chunk, 0, whole, (*self._clear(acc), inner, *self._add(total, total, acc))),
-            *self._clear(acc),
+            If(some, (self._clear(total),)),
+            For(chunk, 0, whole, (self._clear(acc), inner, self._add(total, total, acc))),
+            self._clear(acc),
             For(k, whole * K_CHUNK, depth, tuple(step)),
-            If(some, tuple(self._add(acc, total, acc))),
+            If(some, (self._add(acc, total, acc),)),
         ]
 
-    def _add(self, target: str, first: str, second: str) -> list[Stmt]:
+    def _add(self, target: str, first: str, second: str) -> For:
         p = self.bindings.fresh("p")
 
-        def added(i: int) -> Store:
-            a, b = (Load(x, (i, dim(p)), self.dtype) for x in (first, second))
-            return Store(target, (i, dim(p)), Op("add", (a, b), self.dtype))
+        def added(r: Size) -> list[Stmt]:
+            a, b = (Load(x, (r, dim(p)), self.dtype) for x in (first, second))
+            return [self._each_column(p, Store(target, (r, dim(p)), Op("add", (a, b), self.dtype)))]
 
-        return [For(p, 0, self.tile_columns, (added(i),), self.width, Tag.VECTOR) for i in range(self.tile_rows)]
+        return self._each_row(added)
 
-    def _products(self, acc: str, rows: Sequence[Size], column: Size) -> list[Stmt]:
-        """Take one k into every accumulator of the tile."""
+    def _products(self, acc: str, row: Size, column: Size) -> For:
+        """Take one k into every accumulator of the tile; beyond the last row the last one is read again."""
         p = self.bindings.fresh("p")
         elements = self._elements()
         env = {**self.index, **self.k_names, self.n: column + dim(p)}
@@ -222,25 +215,35 @@ class _Tiles:
             right = self.roles.right.load(elements, env)
         inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)
         masked = not self.packed and not self._divides(self.columns, self.tile_columns)
-        body: list[Stmt] = []
-        for i, row in enumerate(rows):
-            left = self.roles.left.load(elements, {**env, self.m: row})
-            place = (i, dim(p))
-            store = Store(acc, place, multiply_add(left, right, Load(acc, place, self.dtype), self.dtype))
-            inner: Stmt = If(inside, (store,)) if masked else store
-            body.append(For(p, 0, self.tile_columns, (inner,), self.width, Tag.VECTOR))
-        return body
+        exact = self._divides(self.rows, self.tile_rows)
+        last = self.bindings.fresh("row")
 
-    def _write(self, acc: str, i: int, row: Size, column: Size) -> Stmt:
-        """Compute and store the epilogue of one row of the tile."""
-        p, name = self.bindings.fresh("p"), self.bindings.fresh("r")
-        env = {str(self.index[self.m]): row, str(self.index[self.n]): column + dim(p)}
-        elements = self._elements(Name(name, self.dtype), env)
+        def product(r: Size) -> list[Stmt]:
+            clamp = [] if exact else [Let(last, Op("min", (Index(row + r), Index(self.rows - 1)), INT64))]
+            left = self.roles.left.load(elements, {**env, self.m: row + r if exact else dim(last)})
+            place = (r, dim(p))
+            store = Store(acc, place, multiply_add(left, right, Load(acc, place, self.dtype), self.dtype))
+            return [*clamp, self._each_column(p, If(inside, (store,)) if masked else store)]
+
+        return self._each_row(product)
+
+    def _write(self, acc: str, row: Size, column: Size) -> For:
+        """Compute and store the epilogue of every row and column of the tile that the result has."""
+        p, name = self.bindings.fresh("p"), self.bindings.fresh("v")
         results = self.roles.results
-        body: tuple[Stmt, ...] = (
-            Let(name, Load(acc, (i, dim(p)), self.dtype)), *elements.stores(index_names(results), results)
-        )  # fmt: skip
-        if not self._divides(self.columns, self.tile_columns):
-            body = (If(Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL), body),)
-        return For(p, 0, self.tile_columns, body, self.width, Tag.VECTOR)
+
+        def written(r: Size) -> list[Stmt]:
+            env = {str(self.index[self.m]): row + r, str(self.index[self.n]): column + dim(p)}
+            elements = self._elements(Name(name, self.dtype), env)
+            body: tuple[Stmt, ...] = (
+                Let(name, Load(acc, (r, dim(p)), self.dtype)), *elements.stores(index_names(results), results)
+            )  # fmt: skip
+            if not self._divides(self.columns, self.tile_columns):
+                body = (If(Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL), body),)
+            columns = self._each_column(p, *body)
+            if self._divides(self.rows, self.tile_rows):
+                return [columns]
+            return [If(Op("lt", (Index(row + r), Index(self.rows)), BOOL), (columns,))]
+
+        return self._each_row(written)
 

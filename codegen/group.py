@@ -19,6 +19,7 @@ from codegen.reach import (
     base, extents_of, index_names, is_elementwise, is_literal, is_memory, operand_sites, reads_in_place,
     strip,
 )  # fmt: skip
+from codegen.scalars import PRIMITIVES
 from symgrad.expr import Expr, topological
 from symgrad.ops.row import row_of
 from symgrad.ops.structure import Cast, Contraction, Coordinate, Fold, Gather, Layout, Map, Place, Scatter
@@ -27,14 +28,15 @@ from symgrad.shape import Shape, coefficient, product
 ROOTS = (Fold, Contraction, Place, Scatter)
 PIECEWISE = (Place, Scatter)  # written piece by piece: no element is final before the kernel ends
 MOST_JOINED = 64  # elementwise nodes that join the group of a reduction
-MOST_NODES = 256  # nodes that one group computes: bounds the size of a kernel
+MOST_WEIGHT = 256  # of the elementwise nodes that one group computes: bounds the size of a kernel
+FUNCTION_WEIGHT = 8  # of a node that becomes many instructions
 
 
 @dataclass(slots=True, eq=False)
 class Group:
     """A kernel to be: a reduction `root` or None, the elementwise `nodes` that joined it, and the nodes it `stores`.
 
-    `weight` counts all elementwise nodes that it computes, those of its operands included.
+    `weight` is the sum over all elementwise nodes that it computes, those of its operands included.
     """
 
     number: int
@@ -120,6 +122,8 @@ class _Cut:
                     self._enter(node, candidate, _union(masks))
                     return
             self.sources[node] = _union(self._direct(a) for a in node.args)
+        elif node in self.layouts:
+            self.sources[node] = self._direct(node.args[0])
 
     def _start(self, domain: Shape, root: Expr | None, mask: int) -> Group:
         new = Group(len(self.groups), domain, root)
@@ -192,11 +196,11 @@ class _Cut:
             self.home[node] = home
         self.places[node] = places if home is None else {home.number}
         for number in self.places[node]:
-            self.groups[number].weight += 1
+            self.groups[number].weight += _weight(node)
 
     def _is_full(self, places: Iterable[int]) -> bool:
         """Tell whether a group that would compute one node more has its fill."""
-        return any(self.groups[number].weight >= MOST_NODES for number in places)
+        return any(self.groups[number].weight >= MOST_WEIGHT for number in places)
 
 
 def _union(masks: Iterable[int]) -> int:
@@ -204,6 +208,10 @@ def _union(masks: Iterable[int]) -> int:
     for mask in masks:
         result |= mask
     return result
+
+
+def _weight(node: Expr) -> int:
+    return 1 if isinstance(row_of(node).structure, Cast | Coordinate) or node.op in PRIMITIVES else FUNCTION_WEIGHT
 
 
 def _is_kept(node: Expr, users: Sequence[tuple[Expr, Expr]], places: set[int]) -> bool:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from codegen.ir import Const, Op, Value
+from codegen.ir import Const, Index, Load, Name, Op, Value
 from symgrad.dtypes import BOOL, INT64, DType
 from symgrad.errors import CompileError
 from symgrad.formula import Call, Const as Constant, Formula, Num, Var, parse
@@ -24,6 +24,19 @@ Builder = Callable[..., Value]
 
 def _same(op: str) -> Builder:
     return lambda *args: Op(op, args, args[0].dtype)
+
+
+def _commutative(op: str) -> Builder:
+    """Put memory behind names and constants last, so that kernels that differ in the order alone are one."""
+
+    def build(a: Value, b: Value) -> Value:
+        args = (b, a) if ORDER.index(type(a)) > ORDER.index(type(b)) else (a, b)
+        return Op(op, args, dtype_of(a))
+
+    return build
+
+
+ORDER = (Op, Name, Load, Index, Const)
 
 
 def _compare(op: str) -> Builder:
@@ -88,12 +101,13 @@ def _remainder(x: Value, y: Value) -> Value:
 
 # The operators that are not defined by others; names with no entry are functions of `codegen.vecmath`.
 PRIMITIVES: dict[str, Builder] = {
-    "add": _same("add"), "subtract": _same("sub"), "multiply": _same("mul"), "divide": _same("div"),
+    "add": _commutative("add"), "subtract": _same("sub"), "multiply": _commutative("mul"), "divide": _same("div"),
     "negative": _same("neg"), "abs": _abs, "sqrt": _same("sqrt"), "floor": _floor,
     "power": _power, "floor_divide": _floor_divide, "remainder": _remainder, "where": where,
     "equal": _compare("eq"), "not_equal": _compare("ne"), "less": _compare("lt"), "less_equal": _compare("le"),
     "greater": _compare("gt"), "greater_equal": _compare("ge"),
-    "logical_and": _same("and"), "logical_or": _same("or"), "logical_xor": _same("xor"), "logical_not": _same("not"),
+    "logical_and": _commutative("and"), "logical_or": _commutative("or"), "logical_xor": _commutative("xor"),
+    "logical_not": _same("not"),
 }  # fmt: skip
 
 

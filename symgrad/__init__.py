@@ -44,12 +44,12 @@ _LAZY: dict[str, tuple[str, str | None]] = {
 }
 
 __version__ = "0.1.0"
-__all__ = [
+__all__ = [  # noqa: PLE0604
     *_ops.__all__, *_LAZY,
     "CompileError", "DTypeError", "Expr", "FormatError", "GradientError", "IndexRangeError", "Options", "Parameter",
     "ShapeError", "SymgradError",
     "elementwise", "evaluate", "format_equations", "grad", "pprint", "set_seed", "simplify", "value_and_grad", "vjp",
-]  # fmt: skip  # noqa: PLE0604
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

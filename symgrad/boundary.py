@@ -15,13 +15,8 @@ import numpy as np
 from symgrad.dtypes import BOOL, DType
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.expr import Expr
-from symgrad.ops.row import describe
+from symgrad.ops.row import label
 from symgrad.shape import Dim, Size, evaluate, format_shape, names
-
-
-def label(node: Expr) -> str:
-    """Name a symbol or parameter in an error."""
-    return str(node.attrs["name"]) if "name" in node.attrs else node.op
 
 
 def accepts(target: DType, array: np.ndarray) -> bool:
@@ -46,13 +41,42 @@ def as_array(node: Expr, value: Any, working: DType | None = None) -> np.ndarray
     """
     if isinstance(value, Expr | Dim):
         raise TypeError(f"the value of {label(node)} is an expression. Give an array.")
-    array = np.asarray(value)
-    if array.ndim != node.ndim:
-        raise ShapeError(f"{label(node)} has the wrong rank", got=f"{format_shape(array.shape)} for {describe(node)}")
+    array = to_array(label(node), value)
     if not accepts(node.dtype, array):
-        raise DTypeError(f"{label(node)} is {node.dtype}", got=f"{array.dtype} values", hint="Convert the array first.")
+        raise DTypeError(f"{label(node)} is {node.dtype}", got=f"{array.dtype} values", hint=refusal(node.dtype, array))
+    check_rank(node, array.shape)
     target = working if working is not None and node.dtype.is_float else node.dtype
-    return np.asarray(array, target.numpy, order="C")
+    with np.errstate(over="ignore"):  # float64 to float32 rounds, beyond the largest float32 to infinity
+        return np.require(array, target.numpy, ["C", "A"])
+
+
+def to_array(name: str, value: Any) -> np.ndarray:
+    """Make an array of what was given; ShapeError for nested lists of different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ShapeError(f"{name}: the parts of a list differ in shape", hint="An array has one shape.") from None
+
+
+def check_rank(node: Expr, shape: tuple[int, ...]) -> None:
+    """Compare the rank of an array with the one declared."""
+    if len(shape) != node.ndim:
+        got = f"{format_shape(shape)} instead of {format_shape(node.shape)}"
+        raise ShapeError(f"{label(node)} has the wrong rank", got=got)
+
+
+def refusal(target: DType, array: np.ndarray) -> str:
+    """Say why values were refused, and what to do."""
+    kind = array.dtype.kind
+    if kind == "O":
+        return "Give numbers, not Python objects."
+    if kind not in "biuf":
+        return "Only real numbers are accepted."
+    if kind in "iu" and target is not BOOL:
+        return f"The values run from {array.min()} to {array.max()} and do not fit."
+    return f"Convert the array first, e.g. with astype({str(target)!r})."
 
 
 class Binding:
@@ -96,6 +120,7 @@ def bind_shapes(shapes: Mapping[Expr, tuple[int, ...]]) -> dict[str, int]:
     """Read the dimensions off the shapes of the arrays given for symbols."""
     binding = Binding()
     for node, shape in shapes.items():
+        check_rank(node, shape)
         binding.read(node, shape)
     for node, shape in shapes.items():
         binding.check(node, shape)

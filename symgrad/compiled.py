@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,15 @@ from codegen.kernel import Bound, bind
 from codegen.pipeline import Compiled, compile_graph
 from codegen.text import print_kernel
 from codegen.threads import default_threads
-from symgrad.boundary import as_array, bind_shapes, label, unbound
+from symgrad.boundary import as_array, bind_shapes, unbound
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.interpreter import evaluate as interpret
 from symgrad.ops.layout import requirements
-from symgrad.ops.row import as_expr, where_text
-from symgrad.options import Options
-from symgrad.shape import Dim, evaluate, format_shape, names
+from symgrad.ops.row import as_expr, label, row_of, where_text
+from symgrad.ops.structure import Fold
+from symgrad.options import Options, chosen_options
+from symgrad.shape import Dim, Size, evaluate, format_shape, names
 from symgrad.simplifier import simplify
 
 
@@ -38,11 +40,37 @@ def process_threads() -> int:
     return default_threads()
 
 
+PLANS = 64  # the most combinations of shapes that a program remembers: each holds memory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A program bound to one combination of shapes: the shapes of its results, and what no call uses at the moment.
+
+    A `Bound` serves one call at a time: whoever finds none left binds another.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    free: list[Bound]
+
+
+def remember(plans: dict[Any, Plan], key: Hashable, plan: Plan) -> Plan:
+    """Keep a plan, or the one that another thread has kept meanwhile; of too many the oldest is forgotten."""
+    with _remembering:
+        kept = plans.setdefault(key, plan)
+        while len(plans) > PLANS:
+            del plans[next(iter(plans))]
+    return kept
+
+
+_remembering = threading.Lock()
+
+
 class Function:
     """A compiled function; made by `function`."""
 
     def __init__(
-        self, inputs: Sequence[Expr], outputs: Any, updates: Any, threads: int | None, name: str | None, options: Options
+        self, inputs: Sequence[Expr], outputs: Any, updates: Any, name: str | None, options: Options
     ) -> None:
         self.inputs = _checked_inputs(inputs)
         self.name = name or "function"
@@ -51,7 +79,7 @@ class Function:
         renewed = _checked_updates(updates)
         roots = [*flat, *(v for _, v in renewed)]
         _check_symbols(self.inputs, roots)
-        self._conditions = [c for n in topological(roots) for c in requirements(n)]
+        self._conditions = [(n, size) for n in topological(roots) for size in _not_negative(n)]
         if options.simplify:
             roots = simplify(roots)
         outs, values = roots[: len(flat)], roots[len(flat) :]
@@ -61,9 +89,8 @@ class Function:
         )
         self._results = tuple(dict.fromkeys(self._compiled.results))
         self._position = [_position(self._results, r) for r in self._compiled.results]
-        self._threads = threads or options.threads or process_threads()
-        self._free: dict[tuple[tuple[int, ...], ...], list[Bound]] = {}
-        self._shapes: dict[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]] = {}
+        self._threads = options.threads or process_threads()
+        self._plans: dict[tuple[tuple[int, ...], ...], Plan] = {}
         self._dtypes = [node.dtype.numpy for node in self.inputs]
 
     # -- calls -----------------------------------------------------------------------------------------------------
@@ -76,20 +103,19 @@ class Function:
             for a, n, d in zip(given, self.inputs, self._dtypes, strict=True)
         ]
         key = tuple(v.shape for v in values)
-        shapes = self._shapes.get(key)
-        if shapes is None:
-            shapes = self._plan(key)
+        plan = self._plans.get(key) or self._plan(key)
         if out is None:
-            results = [np.empty(s, n.dtype.numpy) for s, n in zip(shapes, self._results, strict=True)]
+            results = [np.empty(s, n.dtype.numpy) for s, n in zip(plan.shapes, self._results, strict=True)]
         else:
-            results = self._checked_out(out, shapes, values)
-        self._run(key, values, results)
+            results = self._checked_out(out, plan.shapes, values)
+        self._run(plan, key, values, results)
         return self._assembled(results if out is None else None, out)
 
-    def _run(self, key: tuple[tuple[int, ...], ...], values: list[np.ndarray], results: list[np.ndarray]) -> None:
-        pool = self._free[key]
+    def _run(
+        self, plan: Plan, key: tuple[tuple[int, ...], ...], values: list[np.ndarray], results: list[np.ndarray]
+    ) -> None:
         try:
-            bound = pool.pop()
+            bound = plan.free.pop()
         except IndexError:
             bound = bind(self._compiled, self._dims(key))
         addresses = [a.ctypes.data for a in values]
@@ -101,7 +127,7 @@ class Function:
             else:
                 status = bound.run(addresses, self._threads)
         finally:
-            pool.append(bound)
+            plan.free.append(bound)
         if status.code:
             self._raise_index_error(values)
 
@@ -109,7 +135,8 @@ class Function:
         """Match positional and named inputs with the symbols."""
         if len(arrays) > len(self.inputs):
             wanted = ", ".join(map(label, self.inputs))
-            raise TypeError(f"{self.name} takes {len(self.inputs)} inputs ({wanted}), got {len(arrays)}")
+            number = f"{len(self.inputs)} input{'s' * (len(self.inputs) != 1)}"
+            raise TypeError(f"{self.name} takes {number} ({wanted}), got {len(arrays)}")
         values = dict(zip(map(label, self.inputs), arrays, strict=False))
         for name, value in named.items():
             if name not in map(label, self.inputs):
@@ -125,17 +152,15 @@ class Function:
     def _dims(self, key: tuple[tuple[int, ...], ...]) -> dict[str, int]:
         return bind_shapes(dict(zip(self.inputs, key, strict=True)))
 
-    def _plan(self, key: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    def _plan(self, key: tuple[tuple[int, ...], ...]) -> Plan:
         """Bind a new combination of shapes; ShapeError if it does not fit the graph."""
         dims = self._dims(key)
-        for condition in self._conditions:
-            if evaluate(condition, dims) < 0:
-                got = f"{condition} = {evaluate(condition, dims)}"
-                raise ShapeError("the dimensions leave no room for a slice", got=got, hint="It must not be negative.")
+        for node, size in self._conditions:
+            if evaluate(size, dims) < 0:
+                got = f"{size} = {evaluate(size, dims)} must not be negative"
+                raise ShapeError(f"{node.op}: no element is left", got=got, where=where_text(node.args))
         shapes = tuple(tuple(evaluate(n, dims) for n in r.shape) for r in self._results)
-        self._free.setdefault(key, []).append(bind(self._compiled, dims))
-        self._shapes[key] = shapes
-        return shapes
+        return remember(self._plans, key, Plan(shapes, [bind(self._compiled, dims)]))
 
     # -- results ---------------------------------------------------------------------------------------------------
 
@@ -152,7 +177,8 @@ class Function:
             if not isinstance(array, np.ndarray):
                 raise TypeError(f"out= takes arrays, got {type(array).__name__}")
             if array.shape != shape:
-                raise ShapeError("out= has the wrong shape", got=f"{format_shape(array.shape)} instead of {format_shape(shape)}")
+                got = f"{format_shape(array.shape)} instead of {format_shape(shape)}"
+                raise ShapeError("out= has the wrong shape", got=got)
             if array.dtype != node.dtype.numpy:
                 raise DTypeError("out= has the wrong dtype", got=f"{array.dtype} instead of {node.dtype}")
             flags = array.flags
@@ -199,6 +225,9 @@ class Function:
                 )  # fmt: skip
         raise IndexRangeError(f"{self.name}: an index is out of range")
 
+    def __repr__(self) -> str:
+        return f"<Function {self.name}({', '.join(map(label, self.inputs))})>"
+
     # -- looking inside --------------------------------------------------------------------------------------------
 
     def _kernels(self) -> dict[str, Any]:
@@ -206,8 +235,9 @@ class Function:
 
     def as_text(self) -> str:
         """Give the loop IR: the launches in order, then every kernel."""
-        launches = "\n".join(f"  {s.kernel.name}" for s in self._compiled.steps)
-        return "\n".join([f"{self.name}: {len(self._compiled.steps)} launches", launches, "", *map(print_kernel, self._kernels().values())])
+        launches = [f"{self.name}: {len(self._compiled.steps)} launches"]
+        launches += [f"  {s.kernel.name}" for s in self._compiled.steps]
+        return "\n".join([*launches, "", *map(print_kernel, self._kernels().values())])
 
     def llvm_ir(self) -> str:
         """Give the LLVM IR of every kernel, before LLVM's passes."""
@@ -220,13 +250,16 @@ class Function:
 
 
 def function(
-    inputs: Iterable[Expr], outputs: Any = (), updates: Any = None, *, threads: int | None = None,
+    inputs: Expr | Iterable[Expr], outputs: Any = (), updates: Any = None, *, threads: int | None = None,
     name: str | None = None, options: Options | None = None,
 ) -> Function:  # fmt: skip
     """Compile outputs as a function of inputs.
 
-    `outputs` is an expression, or a list, tuple or dict of them: calls give the same structure. `updates` maps parameters
-    to their new values (a dict, or pairs): all are computed from the old values, and take effect together.
+    `outputs` is an expression, or a list, tuple or dict of them: calls give the same structure. `updates` maps
+    parameters to their new values (a dict, or pairs): all are computed from the old values, and take effect together.
+
+    Called with arrays, by position or by name, the function returns fresh arrays, rank 0 as NumPy scalars; `out=` takes
+    arrays for the results, in the structure of the outputs. Any sizes of symbolic dimensions will do.
 
     Raise TypeError for an input that is not a symbol, a symbol that is not an input, ShapeError for a dimension that no
     input's shape tells.
@@ -238,7 +271,8 @@ def function(
     >>> float(f(np.ones(3)))
     6.0
     """
-    return Function(list(inputs), outputs, updates, threads, name, options or Options())
+    given = [inputs] if isinstance(inputs, Expr) else list(inputs)
+    return Function(given, outputs, updates, name, chosen_options(options, threads))
 
 
 # -- checks --------------------------------------------------------------------------------------------------------
@@ -248,13 +282,17 @@ def _checked_inputs(inputs: Sequence[Any]) -> tuple[Expr, ...]:
     for node in inputs:
         if not isinstance(node, Expr) or node.op != "symbol":
             raise TypeError(f"an input is a symbol, not {node!r}. Parameters are read where they stand.")
-    if len({label(n) for n in inputs}) != len(inputs):
-        raise TypeError("two inputs have the same name")
+    names_given = [label(n) for n in inputs]
+    for name in names_given:
+        if names_given.count(name) > 1:
+            raise TypeError(f"two inputs are named {name!r}. Arrays are passed by name: give each symbol its own.")
     return tuple(inputs)
 
 
 def _checked_updates(updates: Any) -> list[tuple[Parameter, Expr]]:
-    pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
+    pairs = list(updates.items()) if isinstance(updates, Mapping) else () if updates is None else updates
+    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
+        raise TypeError("updates is a dict {parameter: new value}, or a list of such pairs")
     checked: list[tuple[Parameter, Expr]] = []
     for parameter, value in pairs:
         if not isinstance(parameter, Parameter):
@@ -266,22 +304,33 @@ def _checked_updates(updates: Any) -> list[tuple[Parameter, Expr]]:
             got = f"{format_shape(new.shape)} for {format_shape(parameter.shape)}"
             raise ShapeError(f"the new value of {parameter.name!r} has the wrong shape", got=got)
         if new.dtype is not parameter.dtype:
-            raise DTypeError(f"the new value of {parameter.name!r} has the wrong dtype", got=f"{new.dtype} for {parameter.dtype}")
+            what = f"the new value of {parameter.name!r} has the wrong dtype"
+            hint = f"Add .astype({str(parameter.dtype)!r}); an array constant of float64 makes a sum float64."
+            raise DTypeError(what, got=f"{new.dtype} for {parameter.dtype}", hint=hint)
         checked.append((parameter, new))
     return checked
 
 
 def _check_symbols(inputs: Sequence[Expr], roots: Sequence[Expr]) -> None:
-    nodes = topological(roots)
+    nodes, given = topological(roots), set(inputs)
     for node in nodes:
-        if node.op == "symbol" and node not in set(inputs):
+        if node.op == "symbol" and node not in given:
             raise TypeError(f"{label(node)} is used but is not an input: add it to the list of inputs")
     needed: set[str] = set()
     for node in nodes:
         needed |= set().union(*(_size_names(v) for v in (*node.attrs.values(), *getattr(node.type, "shape", ()))))
     missing = unbound(inputs, needed)
     if missing:
-        raise ShapeError(f"dimension {missing[0]} stands alone in no input's shape", hint="Give an input that tells it.")
+        what = f"dimension {missing[0]} stands alone in no input's shape"
+        raise ShapeError(what, hint="Give an input that tells it.")
+
+
+def _not_negative(node: Expr) -> list[Size]:
+    """List the sizes that must not be negative for a node to have a meaning: room for slices, something to choose from."""
+    structure = row_of(node).structure
+    if isinstance(structure, Fold) and not structure.empty:
+        return [node.args[0].shape[axis] - 1 for axis in node.attrs["axes"]]
+    return list(requirements(node))
 
 
 def _size_names(value: Any) -> frozenset[str]:
@@ -318,16 +367,19 @@ def _rebuild(structure: Any, values: Any) -> Any:
     if isinstance(structure, dict):
         return {k: _rebuild(v, values) for k, v in structure.items()}
     if isinstance(structure, list | tuple):
-        return type(structure)(_rebuild(v, values) for v in structure)
+        parts = [_rebuild(v, values) for v in structure]
+        return type(structure)._make(parts) if hasattr(structure, "_make") else type(structure)(parts)  # a namedtuple
     return next(values)
 
 
 def _flatten_arrays(out: Any, structure: Any) -> list[Any]:
     if isinstance(structure, dict):
+        if not isinstance(out, Mapping) or out.keys() != structure.keys():
+            raise TypeError(f"out= must have the structure of the outputs: a dict with the keys {list(structure)}")
         return [a for k, v in structure.items() for a in _flatten_arrays(out[k], v)]
     if isinstance(structure, list | tuple):
         if not isinstance(out, list | tuple) or len(out) != len(structure):
-            raise TypeError("out= must have the structure of the outputs")
+            raise TypeError(f"out= must have the structure of the outputs: {len(structure)} arrays")
         return [a for o, v in zip(out, structure, strict=True) for a in _flatten_arrays(o, v)]
     return [out]
 

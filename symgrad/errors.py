@@ -13,7 +13,8 @@ from collections.abc import Iterable
 class SymgradError(Exception):
     """Base of every error that symgrad raises on purpose.
 
-    >>> print(ShapeError("x @ W: contracted dimensions differ", got="784 != 783", where="net.py:12", hint="Did you mean W.T?"))
+    >>> what = "x @ W: contracted dimensions differ"
+    >>> print(ShapeError(what, got="784 != 783", where="net.py:12", hint="Did you mean W.T?"))
     x @ W: contracted dimensions differ; 784 != 783 (net.py:12). Did you mean W.T?
     """
 

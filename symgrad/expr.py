@@ -124,11 +124,11 @@ class Expr(Surface):
     @property
     def digest(self) -> bytes:
         """Give a digest that is the same in every process for the same structure."""
-        if self._digest is None:  # type: ignore[has-type]
+        if self._digest is None:
             for node in topological([self]):
-                if node._digest is None:  # type: ignore[has-type]
+                if node._digest is None:
                     _set(node, "_digest", _digest_of(node))
-        return self._digest  # type: ignore[has-type, no-any-return]
+        return self._digest  # type: ignore[no-any-return]
 
     def _tensor(self) -> TensorType:
         if isinstance(self.type, TensorType):
@@ -178,14 +178,15 @@ class Parameter(Expr):
                 got=f"{format_shape(array.shape)} instead of {format_shape(self.shape)}",
             )
         if not np.can_cast(array.dtype, self.buffer.dtype, "same_kind"):
-            raise DTypeError(f"value of {self.name!r} cannot become {self.dtype}", got=str(array.dtype), hint="Convert it.")
+            what = f"value of {self.name!r} cannot become {self.dtype}"
+            raise DTypeError(what, got=str(array.dtype), hint="Convert it.")
         with self._lock:
             self.buffer[...] = array
 
     @property
     def lock(self) -> threading.RLock:
         """Give the lock that an update of the value holds."""
-        return self._lock  # type: ignore[no-any-return, has-type]
+        return self._lock  # type: ignore[no-any-return]
 
     def __setattr__(self, name: str, value: object) -> None:  # type: ignore[override]
         if name != "value":
@@ -216,7 +217,9 @@ def _kind(value: Any) -> Any:
     return tuple(map(_kind, value)) if value.__class__ is tuple else value.__class__
 
 
-def make(op: str, args: tuple[Expr, ...], attrs: Mapping[str, Any], type: Type, *, cls: Any = Expr, **slots: Any) -> Any:
+def make(
+    op: str, args: tuple[Expr, ...], attrs: Mapping[str, Any], type: Type, *, cls: Any = Expr, **slots: Any
+) -> Any:
     """Give the one node with this operator, operands, attributes and type."""
     items = tuple(sorted(attrs.items()))
     kinds = tuple(_kind(v) for _, v in items)
@@ -373,5 +376,5 @@ def _digest_of(node: Expr) -> bytes:
         h.update(b"|" + key.encode() + b"=" + _attr_bytes(value))
     h.update(_type_bytes(node.type))
     for arg in node.args:
-        h.update(arg._digest)  # type: ignore[attr-defined]
+        h.update(arg._digest)
     return h.digest()

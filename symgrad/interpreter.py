@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.dtypes import BOOL, DType, as_dtype
+from symgrad.boundary import Binding, as_array
+from symgrad.dtypes import DType, as_dtype
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
 from symgrad.expr import Buffer, Expr, Parameter, TensorType, literal, topological
 from symgrad.ops.layout import requirements
-from symgrad.ops.row import Row, describe, label, row_of
+from symgrad.ops.row import Row, label, row_of
 from symgrad.ops.structure import Fold, Gather, Leaf, Random, Scatter
 from symgrad.shape import Dim, Shape, Size, format_shape, names, product
 from symgrad.shape import evaluate as size_value
@@ -105,13 +106,13 @@ def _by_node(env: Mapping[Any, Any], roots: Sequence[Expr]) -> dict[Any, Any]:
 
 def _bind(given: Mapping[Any, Any], working: DType | None) -> tuple[dict[Expr, np.ndarray], dict[str, int]]:
     """Convert the given arrays and read the dimensions off their shapes; ShapeError where two disagree."""
-    binding = _Binding()
+    binding = Binding()
     arrays: dict[Expr, np.ndarray] = {}
     for key, value in given.items():
         if isinstance(key, Dim):
             binding.bind(key, _as_size(key, value), f"the value given for {key}")
         else:
-            arrays[key] = _as_array(key, value, working)
+            arrays[key] = as_array(key, value, working)
     for node, array in arrays.items():
         binding.read(node, array.shape)
     for node, array in arrays.items():
@@ -125,65 +126,6 @@ def _as_size(key: Dim, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
         raise ShapeError(f"{key} must be an int that is not negative", got=repr(value))
     return int(value)
-
-
-def _as_array(node: Expr, value: Any, working: DType | None) -> np.ndarray:
-    """Convert a given value to the dtype in which its node is computed; int to int only if all values fit."""
-    if isinstance(value, (Expr, Dim)):
-        raise TypeError(f"evaluate: the value of {label(node)} is an expression. Give an array.")
-    array = np.asarray(value)
-    if array.ndim != node.ndim:
-        raise ShapeError(f"{label(node)} has the wrong rank", got=f"{format_shape(array.shape)} for {describe(node)}")
-    target = node.dtype
-    if not _accepts(target, array):
-        hint = "Convert the array first."
-        raise DTypeError(f"{label(node)} is {target}", got=f"{array.dtype} values", hint=hint)
-    return np.asarray(array, _numpy(target, working))
-
-
-def _accepts(target: DType, array: np.ndarray) -> bool:
-    kind = array.dtype.kind
-    if kind not in "biuf":
-        return False
-    if target.is_float or array.dtype == target.numpy or array.size == 0:
-        return True
-    if kind == "f" or target is BOOL:
-        return False
-    if kind == "b":
-        return True
-    info = np.iinfo(target.numpy)
-    return int(array.min()) >= info.min and int(array.max()) <= info.max
-
-
-class _Binding:
-    """The dimensions read so far, each with the place it was read from."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[str, int] = {}
-        self.source: dict[str, str] = {}
-
-    def bind(self, size: Size, value: int, source: str) -> None:
-        name = str(size)
-        known = self.sizes.setdefault(name, value)
-        self.source.setdefault(name, source)
-        if known != value:
-            raise ShapeError(
-                f"dimension {name} has two values", got=f"{known} ({self.source[name]}), {value} ({source})"
-            )
-
-    def read(self, node: Expr, shape: tuple[int, ...]) -> None:
-        """Bind every dimension that stands alone in the node's shape."""
-        for axis, (size, value) in enumerate(zip(node.shape, shape, strict=True)):
-            if isinstance(size, Dim) and str(size) in size.names:
-                self.bind(size, value, f"axis {axis} of {label(node)}")
-
-    def check(self, node: Expr, shape: tuple[int, ...]) -> None:
-        """Compare the sizes that are constant, or computed from dimensions, with the array's."""
-        for axis, (size, value) in enumerate(zip(node.shape, shape, strict=True)):
-            if names(size) <= self.sizes.keys() and size_value(size, self.sizes) != value:
-                wanted = size if isinstance(size, int) else f"{size} = {size_value(size, self.sizes)}"
-                what = f"axis {axis} of {label(node)} has the wrong size"
-                raise ShapeError(what, got=f"{value} instead of {wanted}; the array is {format_shape(shape)}")
 
 
 # -- running -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +27,23 @@ class Options:
     packing: bool | None = None
     threads: int | None = None
     check: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads is None:
+            return
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int):
+            raise TypeError(f"threads is an int or None, not {type(self.threads).__name__}: {self.threads!r}")
+        if self.threads < 1:
+            raise ValueError(f"threads is 1 or more, not {self.threads}")
+
+
+def chosen_options(options: Options | None, threads: int | None) -> Options:
+    """Give the options of a compilation: those given or the defaults, with another number of threads if one is given.
+
+    >>> chosen_options(Options(fuse=False), 2)
+    Options(simplify=True, fuse=False, machine=None, tiles=None, packing=None, threads=2, check=False)
+    """
+    if options is not None and not isinstance(options, Options):
+        raise TypeError(f"options is an sg.Options, not {type(options).__name__}: {options!r}")
+    chosen = options or Options()
+    return chosen if threads is None else replace(chosen, threads=threads)

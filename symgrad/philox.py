@@ -40,6 +40,9 @@ def as_key(value: int) -> int:
     >>> as_key(-1) == as_key(2**64 - 1), as_key(7)
     (True, 7)
     """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"a seed is an int, not {type(value).__name__}: {value!r}")
+    value = int(value)
     if not -(2**63) <= value < 2**64:
         raise ValueError(f"a key has 64 bits: {value} does not fit")
     return value - 2**64 if value >= 2**63 else value

@@ -1,8 +1,8 @@
 """Rewriting with rules that are data: rules, and the engine that applies them to a fixpoint.
 
 In: rules (patterns or named functions, with text, class and condition) and expressions. Out: equivalent expressions
-of exactly the same types; every rewrite is remembered (`side.origins`). The engine works bottom-up, once per distinct node,
-with a list of its own: its cost is linear in nodes and rewrites, and no depth of graph is too deep for it.
+of exactly the same types; every rewrite is remembered (`side.origins`). The engine works bottom-up, once per distinct
+node, with a list of its own: its cost is linear in nodes and rewrites, and no depth of graph is too deep for it.
 It must not know any particular rule, nor any operator by name.
 """
 
@@ -21,9 +21,9 @@ from symgrad.ops.row import ROWS
 from symgrad.pattern import Bindings, Number, Op, Pattern, build, match
 from symgrad.shape import broadcast_shapes
 
-__all__ = ["Condition", "Context", "Rewriter", "Rule", "RuleClass", "dispatch", "order_key", "rule",
-    "structural",
-]
+__all__ = [
+    "Condition", "Context", "Rewriter", "Rule", "RuleClass", "dispatch", "order_key", "preserved", "rule", "structural",
+]  # fmt: skip
 
 
 class RuleClass(enum.StrEnum):
@@ -91,7 +91,7 @@ def rule(
     examples: Callable[[], Sequence[Expr]] | None = None,
 ) -> Rule:  # fmt: skip
     """Make the rule that rewrites what `lhs` matches into `rhs`."""
-    template = rhs if isinstance(rhs, Pattern) else Number(rhs)
+    template: Pattern = rhs if isinstance(rhs, Pattern) else Number(rhs)
 
     def apply(node: Expr, context: Context) -> Expr | None:
         for bound in match(lhs, node, context.opaque, {}):
@@ -119,7 +119,7 @@ def structural(
     return make
 
 
-def preserved(new: Any, node: Expr) -> Expr | None:
+def preserved(new: Expr | int | float, node: Expr) -> Expr | None:
     """Give the replacement with exactly the type of the node it replaces, broadcast if need be; None if that fails."""
     if not isinstance(new, Expr):
         new = constant_node(new, node.dtype)
@@ -182,6 +182,7 @@ class Rewriter:
         self._normal: dict[int, Expr] = {}
         self._became: dict[int, Expr] = {}
         self._given: set[int] = set()
+        self._waiting: set[int] = set()
         self.context = Context(set(self._stays))
         self.rewrites = 0
         self._most = 0
@@ -214,26 +215,24 @@ class Rewriter:
                 self._alive += (node, target)
             result = self._normal.get(id(target), target if target is node else None)
             if result is None:
-                self._refuse_endless(node, target)
+                self._await(node, target)
                 stack.append(target)
                 continue
             self._settle(node, result)
             stack.pop()
         return self._normal[id(root)]
 
-    def _refuse_endless(self, node: Expr, target: Expr) -> None:
-        """Follow what the target became: a way back to the node means that two rules undo each other."""
+    def _await(self, node: Expr, target: Expr) -> None:
+        """Note that a node waits for the normal form of its replacement, which must not wait for the node."""
+        if id(node) in self._waiting:
+            raise SymgradError("two rules undo each other", got=f"at {node.op} and {target.op}")
         if self.rewrites > self._most:
             raise SymgradError("the rules rewrite without end", got=f"at {target.op}")
-        seen, at = set(), target
-        while id(at) in self._became and id(at) not in seen:
-            seen.add(id(at))
-            at = self._became[id(at)]
-            if at is node:
-                raise SymgradError("two rules undo each other", got=f"at {node.op} and {target.op}")
+        self._waiting.add(id(node))
 
     def _settle(self, node: Expr, result: Expr) -> None:
         self._normal[id(node)] = result
+        self._waiting.discard(id(node))
         if id(node) in self._keep and result.args:
             self.context.kept.add(id(result))
         name = side.name_of(node)
@@ -260,24 +259,15 @@ class Rewriter:
     def _record(self, rule: str, before: Expr, after: Expr) -> None:
         """Remember where the result, and new nodes inside it, come from.
 
-        Parts of what was there before keep their own origins; pointing back from them would keep them alive for ever.
+        What was there before, and so is normal, keeps its own origins; pointing back from it to what contains it would
+        keep both alive for ever.
         """
-        parts = _near(before)
-        for node in _near(after):
-            if node.args and node not in parts and id(node) not in self._given:
+        fresh = [after]
+        while fresh:
+            node = fresh.pop()
+            if node.args and node is not before and id(node) not in self._normal and id(node) not in self._given:
                 side.record_origin(node, side.Origin(rule, before))
-
-
-_NEAR = 4  # how deep rules look
-
-
-def _near(node: Expr) -> set[Expr]:
-    """Give the nodes that a rule at this node can see."""
-    found, level = {node}, [node]
-    for _ in range(_NEAR):
-        level = [a for n in level for a in n.args if a not in found]
-        found.update(level)
-    return found
+                fresh += node.args
 
 
 def dispatch(rules: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:

@@ -1,8 +1,8 @@
 """Simplification: what a person would write, with the same value.
 
-In: one expression or a list, tuple or dict of them. Out: the same structure of equivalent expressions of the same types,
-normal with respect to the rules in `rules/`; a second run changes nothing. `stabilise` is the part that runs before a
-gradient is derived. It must not know how gradients are derived, nor what is compiled.
+In: one expression or a list, tuple or dict of them. Out: the same structure of equivalent expressions of the same
+types, normal with respect to the rules in `rules/`; a second run changes nothing. `stabilise` is the part that runs
+before a gradient is derived. It must not know how gradients are derived, nor what is compiled.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Knows nothing of any operator.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -30,7 +30,9 @@ class Surface:
     if TYPE_CHECKING:
 
         @property
-        def shape(self) -> Shape: ...
+        def shape(self) -> Shape:
+            """Give the sizes of the axes."""
+            ...
 
     def __add__(self, other: Any) -> Expr:
         return OPERATORS["add"](self, other)  # type: ignore[no-any-return]
@@ -134,10 +136,10 @@ class Surface:
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"expressions are immutable: cannot set {name!r}")
 
-    def __copy__(self) -> Expr:
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> Expr:
+    def __deepcopy__(self, memo: object) -> Self:
         return self
 
     def __reduce__(self) -> NoReturn:
@@ -174,7 +176,7 @@ class Surface:
     def __float__(self) -> NoReturn:
         raise TypeError("an expression is not a number yet. Use sg.evaluate(expr, {symbol: array}) for its value.")
 
-    __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
+    __int__ = __index__ = __complex__ = __float__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Expr:
         result: Expr = OPERATORS["ufunc"](ufunc, method, inputs, kwargs)

@@ -22,22 +22,20 @@ TABLE = """
     1 symgrad interval polynomial atoms dimension division indexing shape notation formula
     2 symgrad side surface expr
     3 symgrad ops.structure ops.row ops/ serial
-    4 symgrad rewrite simplifier reverse forward batch interpreter
+    4 symgrad pattern rewrite rules/ simplifier reverse boundary interpreter
     5 symgrad show/
     6 symgrad nn/
     6 symgrad __init__
     7 codegen machine
     7 codegen ir notation signature scratch text tokens parse verify meaning lanes
-    7 codegen group
-    7 codegen lower sequential
-    7 codegen schedule
-    7 codegen gemm conv
+    7 codegen reach group arrange guards
+    7 codegen scalars philox elements nest folds contraction gemm pieces lower cost expand
     7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath
     7 codegen memory program walk
-    7 codegen writer address arith access evaluate emit object_file jit driver threads cache
-    7 codegen kernel export pipeline __init__
+    7 codegen writer address arith access evaluate emit object_file jit driver threads
+    7 codegen pipeline kernel __init__
     8 symgrad compiled train/
-    9 symgrad page cli __main__
+    9 symgrad cli __main__
 """
 CODEGEN_MAY_IMPORT = range(4)  # the ranks of symgrad that codegen knows
 DOORS = {  # a foreign library enters by these modules only

@@ -3,7 +3,7 @@
 In: expressions. Out: expressions, and for each the calls of layers that made it (`calls_below`), from which a model
 finds its layers again. A layer is built at its first call, when the number of features is known; nothing runs here.
 Names: a layer is named by its user, or by the model that adopts it (`names_for`: `dense`, `dense_1`); one called before
-any model exists takes the first name free among the layers below it. It must not know models or training.
+any model exists is numbered by the layers below it. It must not know models or training.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from symgrad.ops.row import describe
 from symgrad.philox import fold
 from symgrad.shape import Shape, format_shape
 
-__all__ = ["Call", "Layer", "calls_below", "names_for"]
+__all__ = ["Call", "Layer", "calls_below", "calls_of", "names_for"]
 
 
 class Layer:
@@ -110,12 +110,13 @@ class Layer:
         with side.building_at(self.site):
             self._check_input_shape(x)
             self.check(x)
+            below = _layers_below(x)
             if not self.built:
-                self._build(x)
+                self._build(x, below)
             out = self.call(x, training)
         if not isinstance(out, Expr):
             raise TypeError(f"{self._label}: call returns an expression, not {type(out).__name__}")
-        _record(out, Call(self, () if out is x else (x,)))
+        _record(out, Call(self, () if out is x else (x,)), below)
         return out
 
     @property
@@ -149,6 +150,10 @@ class Layer:
                 if made.name != f"{name}/{short}":
                     side.set_name(made, f"{name}/{short}")
 
+    def unbuild(self) -> None:
+        """Forget the parameters: the next call builds them anew, for another number of features."""
+        self._parameters, self._updates, self.built = {}, [], False
+
     def take_updates(self) -> list[tuple[Parameter, Expr]]:
         """Give the updates that calls have registered since they were last taken."""
         taken, self._updates = self._updates, []
@@ -177,10 +182,10 @@ class Layer:
         got = f"{describe(x)}, input_shape is {format_shape(self.input_shape)}"
         raise ShapeError(f"{self._label}: the input has another shape", got=got, where=self._where(), hint=hint)
 
-    def _build(self, x: Expr) -> None:
+    def _build(self, x: Expr, below: dict[str, int]) -> None:
         if not self.name:
-            taken = {call.layer.name for call in calls_below([x])}
-            self.name = _first_free(self.default_name, taken)
+            self.name = _numbered(self.default_name, below.get(self.default_name, 0))
+            below[self.default_name] = below.get(self.default_name, 0) + 1
         try:
             self.build(x.shape, inexact(x.dtype))
         except BaseException:
@@ -201,10 +206,22 @@ class Call:
 
 
 _calls: side.SideTable[tuple[Call, ...]] = side.SideTable()
+# How many numbers of each default name are taken at and below the result of a call.
+_below: side.SideTable[dict[str, int]] = side.SideTable()
 
 
-def _record(out: Expr, call: Call) -> None:
+def _layers_below(x: Expr) -> dict[str, int]:
+    """Count the numbers taken below an expression; the walk ends at the last calls, where they are known."""
+    counts: dict[str, int] = {}
+    for node in topological([x], stop=_below.__contains__):
+        for name, count in (_below.get(node) or {}).items():
+            counts[name] = max(count, counts.get(name, 0))
+    return counts
+
+
+def _record(out: Expr, call: Call, below: dict[str, int]) -> None:
     """Remember a call beside its result; of equal calls, as of two Flatten on one input, the last one counts."""
+    _below[out] = below
     key = list(map(id, call.inputs))
     known = [c for c in _calls.get(out) or () if list(map(id, c.inputs)) != key]
     _calls[out] = (*known, call)
@@ -221,7 +238,12 @@ def calls_below(outputs: Iterable[Expr]) -> list[Call]:
     >>> [call.layer is double for call in calls_below([double(double(symbol("x", (dim("N"), 3))))])]
     [True, True]
     """
-    return [call for node in topological(outputs) for call in _calls.get(node) or ()]
+    return [call for node in topological(outputs) for call in calls_of(node)]
+
+
+def calls_of(node: Expr) -> tuple[Call, ...]:
+    """Give the calls whose result is this very node; several where layers gave their input back."""
+    return _calls.get(node) or ()
 
 
 def names_for(layers: Sequence[Layer]) -> list[str]:
@@ -243,8 +265,11 @@ def names_for(layers: Sequence[Layer]) -> list[str]:
 
 
 def _first_free(base: str, taken: set[str]) -> str:
-    name, number = base, 0
-    while name in taken:
+    number = 0
+    while _numbered(base, number) in taken:
         number += 1
-        name = f"{base}_{number}"
-    return name
+    return _numbered(base, number)
+
+
+def _numbered(base: str, number: int) -> str:
+    return f"{base}_{number}" if number else base

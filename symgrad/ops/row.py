@@ -1,7 +1,7 @@
 """An operator is one row: name, meaning, gradient, NumPy oracle and test cases stand together.
 
-In: a row's fields. Out: the registry `ROWS`, which every pass asks, and `Row.__call__`, which builds nodes: operands are
-wrapped and promoted, the type is inferred (shape errors are raised here, at construction), the node is interned.
+In: a row's fields. Out: the registry `ROWS`, which every pass asks, and `Row.__call__`, which builds nodes: operands
+are wrapped and promoted, the type is inferred (shape errors are raised here, at construction), the node is interned.
 A row says what an operator is, never how fast it runs.
 """
 
@@ -54,8 +54,9 @@ class Row:
     - `oracle(*arrays, **attrs)` is the meaning in NumPy, at whatever precision the arrays have. It also receives
       `node=` when `oracle_wants_node` is set (shapes are then concrete).
     - `operands`: how operands are brought to a common dtype: a key of `COERCIONS`.
-    - `derivatives`: for Map rows, hand-stated local derivatives per operand as formula text over x, y, z and out; derived
-      ones stand in `ops/derived.py` and are proved equal. `vjp(node, g)`: for the other classes, the cotangents.
+    - `derivatives`: for Map rows, hand-stated local derivatives per operand as formula text over x, y, z and out;
+      derived ones stand in `ops/derived.py` and are proved equal.
+    - `vjp(node, g)`: for the other classes, the cotangents.
     - `smooth`: second derivatives exist on the test domain. `differentiable`: any derivative exists at all.
     - `symbol`: the infix sign or the name that formulas show; `latex`: the LaTeX form, `{x}` for operands.
     - `sub_gradient`: the choice made where no derivative exists, for the documentation.
@@ -231,14 +232,11 @@ def broadcast_type(name: str, args: Sequence[Expr], dtype: DType) -> TensorType:
     """Infer the type of an elementwise operator."""
     try:
         shape = broadcast_shapes(*(a.shape for a in args))
-    except ShapeError as error:
+    except ShapeError:
         got = ", ".join(map(describe, args))
-        raise ShapeError(f"{name}: shapes do not broadcast", got=got, where=where_text(args), hint=_hint(error)) from None
+        hint = "Only the size 1 broadcasts; reshape or expand_dims aligns axes."
+        raise ShapeError(f"{name}: shapes do not broadcast", got=got, where=where_text(args), hint=hint) from None
     return TensorType(shape, dtype)
-
-
-def _hint(error: ShapeError) -> str:
-    return "Only the size 1 broadcasts; reshape or expand_dims aligns axes."
 
 
 def unbroadcast(g: Expr, target: Expr) -> Expr:

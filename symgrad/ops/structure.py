@@ -46,9 +46,10 @@ class Fold:
     """A reduction of one operand over the axes in the attribute `axes` (sorted tuple; `keepdims` is an attribute).
 
     A tuple state, each part with a dtype ("x": the operand's, "out": the result's, or a name); `init`, `step` (over the
-    state, the element `x` and its position `i` along the flattened reduced axes, int64), `combine` (the state and a later
-    state, whose names end in `_`) and `finish` are formulas. `lowest` and `highest` are the least and the greatest value
-    of the part's dtype (-inf and inf for floats). `empty` tells whether a reduction of nothing is defined.
+    state, the element `x` and its position `i` along the flattened reduced axes, int64), `combine` (the state and a
+    later state, whose names end in `_`) and `finish` are formulas. `lowest` and `highest` are the least and the
+    greatest value of the part's dtype (-inf and inf for floats). `empty` tells whether a reduction of nothing is
+    defined.
     """
 
     state: tuple[tuple[str, str], ...]
@@ -70,7 +71,8 @@ class Layout:
 class Place:
     """out[i + offset_p] = operand_p[i] for every piece p, and zero where no piece lies: concatenate, pad with zeros.
 
-    `offsets(node)` gives one offset tuple per operand; `steps(node)` one step per axis (1: dense). Pieces do not overlap.
+    `offsets(node)` gives one offset tuple per operand; `steps(node)` one step per axis (1: dense). Pieces do not
+    overlap.
     """
 
     offsets: Callable[[Expr], Sequence[Indices]]
@@ -98,8 +100,8 @@ class Contraction:
 class Gather:
     """out[i] = x[where(position)], position = indices[at(i)]: operand 0 is x, operand 1 the integer indices.
 
-    `at(node, i)` gives the index into the indices, `source(node, i, position)` the index into x, `extent(node)` the size
-    that positions must stay below (negative ones count from the end).
+    `at(node, i)` gives the index into the indices, `source(node, i, position)` the index into x, `extent(node)` the
+    size that positions must stay below (negative ones count from the end).
     """
 
     at: Callable[[Expr, Indices], Indices]
@@ -111,8 +113,8 @@ class Gather:
 class Scatter:
     """out = zeros; out[target(i, position)] += x[i] in the order of i: operand 0 is x, operand 1 the integer indices.
 
-    `at(node, i)` and `target(node, i, position)` take the index i of an element of x. Positions along `serial` axes of x
-    may collide and are added in order; the other axes of x are independent.
+    `at(node, i)` and `target(node, i, position)` take the index i of an element of x. Positions along `serial` axes of
+    x may collide and are added in order; the other axes of x are independent.
     """
 
     at: Callable[[Expr, Indices], Indices]
@@ -123,7 +125,10 @@ class Scatter:
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """out[i] = a pure function of a key (operand 0, rank 0, int64) and of the flat index: `kind` is uniform or normal."""
+    """out[i] = a pure function of a key (operand 0, rank 0, int64) and of the flat index.
+
+    `kind` is uniform or normal.
+    """
 
     kind: str
 
@@ -141,8 +146,9 @@ class Project:
 
 
 Structure = (
-    Leaf | Map | Cast | Coordinate | Fold | Layout | Place | Contraction | Gather | Scatter | Random | Composite | Project
-)
+    Leaf | Map | Cast | Coordinate | Fold | Layout | Place
+    | Contraction | Gather | Scatter | Random | Composite | Project
+)  # fmt: skip
 
 
 def reduced_axes(node: Expr) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def fold(node: Expr, context: Context) -> Expr | None:
         return None
     values = [np.asarray(literal(a), a.dtype.numpy) for a in node.args]
     result = ROWS[node.op].oracle(*values, **node.attrs).astype(node.dtype.numpy).item()
-    if node.op == "divide" and not _is_exact(*(v.item() for v in values), result):
+    if node.op == "divide" and not _is_exact(values[0].item(), values[1].item(), result):
         return None
     if node.op in ("log", "exp", "sqrt", "sin", "cos", "tanh", "erf") and not math.isfinite(result):
         return None
@@ -107,7 +107,7 @@ ALGEBRA: tuple[Rule, ...] = (
     rule("add_minus_zero", x + (-0.0), x, BITWISE),
     rule("subtract_zero", x - 0, x, BITWISE),
     rule("zero_minus", 0 - x, -x, REAL),
-    rule("double_negation", -(-x), x, BITWISE),
+    rule("double_negation", -op("negative", x), x, BITWISE),
     rule("multiply_zero", x * 0, 0, FINITE, _declared("finite"), _declared_examples(x * 0)),
     rule("subtract_self", x - x, 0, FINITE, _declared("finite"), _declared_examples(x - x)),
     rule("divide_self", x / x, 1, FINITE, _declared("finite", "nonzero"), _declared_examples(x / x)),

@@ -1,12 +1,12 @@
 """Rules of layout: reshapes, transposes, broadcasts and casts that say nothing, or say it twice.
 
-In: nodes that only move elements. Out: rules to fewer of them; a broadcast floats outward until a consumer that stretches
-operands by itself absorbs it. All keep every bit. It must not know arithmetic.
+In: nodes that only move elements. Out: rules to fewer of them; a broadcast floats outward until a consumer that
+stretches operands by itself absorbs it. It must not know arithmetic.
 """
 
 from __future__ import annotations
 
-from symgrad.dtypes import INT64
+from symgrad.dtypes import FLOAT32, FLOAT64, INT64
 from symgrad.expr import Expr, dim_node
 from symgrad.ops.leaves import symbol
 from symgrad.ops.row import ROWS
@@ -54,7 +54,9 @@ def _transposes() -> list[Expr]:
     return [ROWS["transpose"](ROWS["transpose"](x, axes=(1, 0, 2)), axes=(2, 1, 0))]
 
 
-@structural("transpose_transpose", "transpose", "transpose(transpose(x))", "transpose(x)", BITWISE, examples=_transposes)
+@structural(
+    "transpose_transpose", "transpose", "transpose(transpose(x))", "transpose(x)", BITWISE, examples=_transposes
+)
 def transpose_transpose(node: Expr, context: Context) -> Expr | None:
     """Join two permutations of axes."""
     (inner,) = node.args
@@ -103,17 +105,39 @@ def _dimension() -> list[Expr]:
     return [ROWS["astype"](dim_node(n, INT64), dtype=_x().dtype)]
 
 
-@structural("cast_dimension", "astype", "astype(dim)", "dim", BITWISE, condition="to a float dtype", examples=_dimension)
+@structural(
+    "cast_dimension", "astype", "astype(dim)", "dim", BITWISE, condition="to a float dtype", examples=_dimension
+)
 def cast_dimension(node: Expr, context: Context) -> Expr | None:
     """Let a dimension have the dtype it is used in."""
     (x,) = node.args
     return dim_node(x.attrs["size"], node.dtype) if x.op == "dim" and node.dtype.is_float else None
 
 
+def _size_number() -> list[Expr]:
+    return [ROWS["astype"](ROWS["sqrt"](dim_node(n, FLOAT32)), dtype=FLOAT64)]
+
+
+@structural(
+    "cast_of_size", "astype", "astype(f(dim))", "f(astype(dim))", RuleClass.REAL,
+    condition="f is elementwise, of numbers and dimensions; float dtypes", examples=_size_number,
+)  # fmt: skip
+def cast_of_size(node: Expr, context: Context) -> Expr | None:
+    """Compute with sizes in the dtype in which the result is used."""
+    (x,) = node.args
+    if node.shape or x.op not in ELEMENTWISE or x.op == "astype" or not (x.dtype.is_float and node.dtype.is_float):
+        return None
+    if not x.args or any(a.op not in ("dim", "constant") or a.dtype is not x.dtype for a in x.args):
+        return None
+    return ROWS[x.op](*(ROWS["astype"](a, dtype=node.dtype) for a in x.args), **x.attrs)
+
+
 LAYOUT: tuple[Rule, ...] = (
     no_change,
+    cast_of_size,
     rule(
-        "reshape_reshape", op("reshape", op("reshape", x, shape=other), shape=shape), op("reshape", x, shape=shape), BITWISE,
+        "reshape_reshape", op("reshape", op("reshape", x, shape=other), shape=shape), op("reshape", x, shape=shape),
+        BITWISE,
         examples=lambda: [ROWS["reshape"](ROWS["reshape"](_x(), shape=(3, n)), shape=(3 * n,))],
     ),
     rule(

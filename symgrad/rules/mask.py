@@ -8,6 +8,7 @@ It must not know where masks come from.
 
 from __future__ import annotations
 
+from symgrad.dtypes import FLOAT32, FLOAT64
 from symgrad.expr import Expr, constant_node
 from symgrad.ops.leaves import symbol
 from symgrad.ops.row import ROWS
@@ -49,8 +50,9 @@ def _cast_examples() -> list[Expr]:
 
 
 @structural(
-    "mask_of_cast", "multiply", "x * astype(c)", "where(c, x, 0)", REFINES, condition="c is bool", examples=_cast_examples
-)
+    "mask_of_cast", "multiply", "x * astype(c)", "where(c, x, 0)", REFINES, condition="c is bool",
+    examples=_cast_examples,
+)  # fmt: skip
 def mask_of_cast(node: Expr, context: Context) -> Expr | None:
     """Read a product with a converted bool as a mask."""
     for this, other in (node.args, node.args[::-1]):
@@ -68,6 +70,39 @@ def _flipped(name: str, opposite: str) -> Rule:
     return rule(f"mask_{name}", op("where", op(name, x, y), 0, c), op("where", op(opposite, x, y), c, 0), REAL)
 
 
+def _converted_examples() -> list[Expr]:
+    _, _, c = _samples()
+    return [ROWS["astype"](ROWS["where"](c, constant_node(1, FLOAT32), constant_node(0, FLOAT32)), dtype=FLOAT64)]
+
+
+@structural(
+    "cast_of_mask", "astype", "astype(where(c, 1, 0))", "where(c, 1, 0)", BITWISE, condition="a choice of two numbers",
+    examples=_converted_examples,
+)  # fmt: skip
+def cast_of_mask(node: Expr, context: Context) -> Expr | None:
+    """Choose between numbers of the right dtype."""
+    (choice,) = node.args
+    if not context.sees(choice, "where") or any(a.op != "constant" for a in choice.args[1:]):
+        return None
+    return ROWS["where"](choice.args[0], *(ROWS["astype"](a, dtype=node.dtype) for a in choice.args[1:]))
+
+
+def _nested_examples() -> list[Expr]:
+    x, y, c = _samples()
+    return [ROWS["where"](c, ROWS["where"](y > 0, x, 0), 0)]
+
+
+@structural(
+    "mask_of_mask", "where", "where(c, where(d, x, 0), 0)", "where(c & d, x, 0)", BITWISE, examples=_nested_examples
+)
+def mask_of_mask(node: Expr, context: Context) -> Expr | None:
+    """Ask both conditions at once."""
+    outer, inner, zero = node.args
+    if not (_is_zero(zero) and context.sees(inner, "where") and _is_zero(inner.args[2])) or id(inner) in context.kept:
+        return None
+    return ROWS["where"](ROWS["logical_and"](outer, inner.args[0]), inner.args[1], zero)
+
+
 MASK: tuple[Rule, ...] = (
     rule("where_same", op("where", c, x, x), x, BITWISE),
     rule("positive_relu", op("greater", op("relu", x), 0), op("greater", x, 0), BITWISE),
@@ -75,6 +110,8 @@ MASK: tuple[Rule, ...] = (
     _flipped("less", "greater_equal"),
     _flipped("greater", "less_equal"),
     _flipped("greater_equal", "less"),
+    cast_of_mask,
     mask_of_cast,
+    mask_of_mask,
     mask_outward,
 )

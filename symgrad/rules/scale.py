@@ -2,8 +2,8 @@
 
 In: nodes of the form `2 * lam * x / N`. Out: the same with one number in front, scalar factors after it, one division
 last; and rules that move factors outward through everything linear, so that a mean's `/ N` is applied once.
-Canonical: divide(multiply(number * factors, core), divisors), negative(core) for the number -1. Only floats are touched.
-Conventions: a factor is any rank-0 expression beside a core of higher rank; within a rank-0 expression only numbers and
+Canonical: divide(multiply(number * factors, core), divisors), negative(core) for the number -1. Only floats are
+touched. A factor is any rank-0 expression beside a core of higher rank; within a rank-0 expression only numbers and
 dimensions are factors. Values that other nodes need as they are (`Context.kept`) are not taken apart.
 """
 

@@ -1,8 +1,8 @@
 """Rules that keep numbers finite and accurate: the forms that a numerical analyst would write.
 
-In: compositions such as log(softmax(z)), exact over the reals and useless in floats. Out: rules to operators that compute
-the same number well. They run before a gradient is derived, so that softmax with cross-entropy has a gradient that never
-divides by a probability. It must not know gradients.
+In: compositions such as log(softmax(z)), exact over the reals and useless in floats. Out: rules to operators that
+compute the same number well. They run before a gradient is derived, so that softmax with cross-entropy has a gradient
+that never divides by a probability. It must not know gradients.
 """
 
 from __future__ import annotations

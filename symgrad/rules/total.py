@@ -1,7 +1,7 @@
 """Rules of sums and contractions: what a sum is known to be, and transposes that a contraction absorbs.
 
-In: sums, matrix products. Out: rules to cheaper or known values. A fact (`rows_sum_to_one`) enters here: it is what turns
-the gradient of softmax with cross-entropy into P - Y. It must not know where the sums come from.
+In: sums, matrix products. Out: rules to cheaper or known values. A fact (`rows_sum_to_one`) enters here: it is what
+turns the gradient of softmax with cross-entropy into P - Y. It must not know where the sums come from.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def sum_of_transpose(node: Expr, context: Context) -> Expr | None:
 def _ones() -> list[Expr]:
     z, y = symbol("z", (n, 4), "float64"), symbol("i", (n,), "int32")
     softmax = ROWS["softmax"](z, axis=1)
-    return [_sum(softmax, 1, keepdims=True), _sum(softmax, 0, 1), _sum(ROWS["one_hot"](y, depth=4, dtype=DType.FLOAT64), 1)]
+    labels = ROWS["one_hot"](y, depth=4, dtype=DType.FLOAT64)
+    return [_sum(softmax, 1, keepdims=True), _sum(softmax, 0, 1), _sum(labels, 1)]
 
 
 def unit_axis(x: Expr, context: Context) -> int | None:

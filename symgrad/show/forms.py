@@ -18,8 +18,9 @@ import numpy as np
 from symgrad.expr import Expr, literal
 from symgrad.ops.row import ROWS
 from symgrad.rewrite import order_key
-from symgrad.shape import Dim, Size
+from symgrad.shape import Dim
 from symgrad.show.naming import Names
+from symgrad.show.plain import data_text, number_text, span_text, unit_index
 
 # Python's precedences; MATMUL binds like a product, but only a chain of matrix products may stand to its left.
 OPEN, COMPARE, OR, XOR, AND, SUM, PRODUCT, MATMUL, UNARY, POWER, ATOM = range(11)
@@ -41,17 +42,18 @@ class Writer:
     def __init__(self, names: Names) -> None:
         self.names = names
         self._weight: dict[int, int] = {}
-        self._head: dict[int, str] = {}
+        self._head: dict[int, tuple[str, str]] = {}
         self._contracts: set[int] = set()
         for node in names.order:
             self._learn(node)
 
     def _learn(self, node: Expr) -> None:
-        """Note how long a node is to write, its first name in alphabetical order, and whether it is a matrix product."""
+        """Note how long a node is to write, its first name in the alphabet, and whether it is a matrix product."""
         name = self.names.of(node)
         inside = [id(a) for a in node.args]
         self._weight[id(node)] = 1 if name or not inside else 1 + sum(self._weight[i] for i in inside)
-        self._head[id(node)] = (name or "~").casefold() if name or not inside else min(self._head[i] for i in inside)
+        own = _alphabetical(name or "~")
+        self._head[id(node)] = own if name or not inside else min(self._head[i] for i in inside)
         if node.op == "matmul" or (node.op in _FACTORED and any(self._is_contraction(a) for a in node.args)):
             self._contracts.add(id(node))
 
@@ -107,7 +109,7 @@ class Writer:
     def _term_key(self, node: Expr) -> tuple[Any, ...]:
         return (-node.ndim, not self._is_contraction(node), *self._key(node))
 
-    def _key(self, node: Expr) -> tuple[int, str, bytes]:
+    def _key(self, node: Expr) -> tuple[int, tuple[str, str], bytes]:
         return self._weight[id(node)], self._head[id(node)], order_key(node)
 
     # -- products -------------------------------------------------------------------------------------------------
@@ -122,7 +124,8 @@ class Writer:
         leading = True  # so far only scalars: a matrix product may follow without brackets
         for position, factor in enumerate(above):
             items += [" * "] if position else []
-            items.append((factor, MATMUL if leading and self._is_contraction(factor) else PRODUCT if not position else UNARY))
+            first = MATMUL if leading and self._is_contraction(factor) else UNARY if position else PRODUCT
+            items.append((factor, first))
             leading = leading and factor.ndim == 0
         for mask in masks:
             items += [" * "] if above or mask is not masks[0] else []
@@ -178,45 +181,16 @@ class Writer:
 _FACTORED = frozenset({"multiply", "divide", "negative", "where"})
 
 
+def _alphabetical(name: str) -> tuple[str, str]:
+    """Order names as a reader does, small letters before capitals: a A b."""
+    return name.casefold(), name.swapcase()
+
+
 def is_mask(node: Expr) -> bool:
     """Tell whether a node is 0 where a condition is false: where(c, x, 0), or a converted bool."""
     if node.op == "astype":
         return bool(node.args[0].dtype == "bool" and node.dtype.is_float)
     return node.op == "where" and node.dtype.is_float and node.args[2].op == "constant" and literal(node.args[2]) == 0
-
-
-# -- text of plain data ---------------------------------------------------------------------------------------------
-
-
-def number_text(node: Expr, sign: int = 1) -> str:
-    """Write a constant as short as it is exact in its dtype.
-
-    >>> from symgrad.ops.leaves import constant
-    >>> [number_text(constant(v)) for v in (2.0, 0.1, 1e-7, -1, True)]
-    ['2', '0.1', '1e-07', '-1', 'True']
-    """
-    value = literal(node)
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    value = sign * value
-    if isinstance(value, int) or not math.isfinite(value):
-        return str(value)
-    if value.is_integer() and abs(value) < 1e15:
-        return str(int(value)) if value or math.copysign(1, value) > 0 else "-0.0"
-    return str(node.dtype.numpy.type(value))
-
-
-def size_text(size: Size) -> str:
-    """Write a size as Python reads it: with spaces around products where it is one."""
-    return str(size)
-
-
-def data_text(value: Any) -> str:
-    """Write an attribute."""
-    if isinstance(value, tuple):
-        inside = ", ".join(map(data_text, value))
-        return f"({inside},)" if len(value) == 1 else f"({inside})"
-    return str(value)
 
 
 # -- forms ----------------------------------------------------------------------------------------------------------
@@ -255,7 +229,7 @@ def _softmax(node: Expr, writer: Writer) -> Form:
 def _infix(sign: str, precedence: int) -> FormOf:
     def form(node: Expr, writer: Writer) -> Form:
         a, b = node.args
-        left = precedence if precedence not in (COMPARE,) else precedence + 1
+        left = precedence + (precedence == COMPARE)  # Python chains comparisons
         return Form(precedence, ((a, left), f" {sign} ", (b, precedence + 1)))
 
     return form
@@ -283,25 +257,10 @@ def _transpose(node: Expr, writer: Writer) -> Form:
 def _reshape(node: Expr, writer: Writer) -> Form:
     """Write new axes of size 1 as None and dropped ones as 0, as NumPy's indexing does; else the new shape."""
     (x,) = node.args
-    index = _unit_index(x.shape, node.shape)
+    index = unit_index(x.shape, node.shape)
     if index is not None:
         return Form(ATOM, ((x, ATOM), f"[{index}]"))
     return Form(ATOM, ("reshape(", (x, OPEN), f", {data_text(node.shape)})"))
-
-
-def _unit_index(source: Sequence[Size], target: Sequence[Size]) -> str | None:
-    i = j = 0
-    parts: list[str] = []
-    while i < len(source) or j < len(target):
-        if i < len(source) and j < len(target) and source[i] == target[j]:
-            parts, i, j = [*parts, ":"], i + 1, j + 1
-        elif j < len(target) and target[j] == 1:
-            parts, j = [*parts, "None"], j + 1
-        elif i < len(source) and source[i] == 1:
-            parts, i = [*parts, "0"], i + 1
-        else:
-            return None
-    return ", ".join(parts) if parts else None
 
 
 def _broadcast(node: Expr, writer: Writer) -> Form:
@@ -325,16 +284,8 @@ def _where(node: Expr, writer: Writer) -> Form:
 def _slice(node: Expr, writer: Writer) -> Form:
     (x,) = node.args
     spans = zip(x.shape, node.attrs["starts"], node.attrs["stops"], node.attrs["steps"], strict=True)
-    index = ", ".join(_span_text(*span) for span in spans)
+    index = ", ".join(span_text(*span) for span in spans)
     return Form(ATOM, ((x, ATOM), f"[{index}]"))
-
-
-def _span_text(size: Size, start: Size, stop: Size, step: int) -> str:
-    if step > 0:
-        first, last = "" if start == 0 else str(start), "" if stop == size else str(stop)
-    else:
-        first, last = "" if start == size - 1 else str(start), "" if stop == -1 else str(stop)
-    return f"{first}:{last}" + ("" if step == 1 else f":{step}")
 
 
 def _concatenate(node: Expr, writer: Writer) -> Form:

@@ -1,7 +1,7 @@
 """Lines of a formula, and the order in which they can be computed.
 
-In: equations, let-lines and updates. Out: the same lines, each after what it needs; an update stands after every line that
-reads the old value. It must not know how an expression is written.
+In: equations, let-lines and updates. Out: the same lines, each after what it needs; an update stands after every line
+that reads the old value. It must not know how an expression is written.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Which parts of a formula get a line of their own, and what they are called.
 
-In: expressions, and names that somebody chose. Out: for every node that stands in a formula by a name, that name. A let-
-line is made for what the user named, for what is used twice and for probabilities inside a formula, but not for a single elementwise operation on names,
-which is shorter written again. Where nobody chose a name, the form of the value does: P for probabilities, H for
-activations, Z before them, R for residuals, G for gradient factors; small letters for vectors and scalars.
-It must not know how operators are written.
+In: expressions, and names that somebody chose. Out: for every node that stands in a formula by a name, that name. A
+let-line is made for what the user named, for what is used twice and for probabilities inside a formula, but not for a
+single elementwise operation on names, which is shorter written again. Where nobody chose a name, the form of the value
+does: P for probabilities, H for activations, Z before them, R for residuals, G for gradient factors; small letters for
+vectors and scalars. It must not know how operators are written.
 """
 
 from __future__ import annotations
@@ -128,7 +128,12 @@ class Names:
 
 
 def _is_short(node: Expr, standing: set[int]) -> bool:
-    """Tell whether a node is one elementwise operation on names and numbers, or the transpose of a name."""
+    """Tell whether a node is one elementwise operation on names and numbers, or the transpose of a name.
+
+    Activations are not: they are the values that a network is about.
+    """
+    if node.op in _ACTIVATIONS:
+        return False
     plain = isinstance(ROWS[node.op].structure, (Map, Cast)) or (node.op == "transpose" and node.ndim == 2)
     return plain and all(id(a) in standing or a.op in LEAVES for a in node.args)
 

@@ -1,7 +1,7 @@
 """Expressions as text: mathematics that runs as Python with NumPy, one line for each value that has a name.
 
-In: an expression, or named equations and updates. Out: lines in the order of their dependencies, `=` aligned. The text of
-a graph is linear in its size, and every pass over it is iterative. It must not know how an operator is written.
+In: an expression, or named equations and updates. Out: lines in the order of their dependencies, `=` aligned. The text
+of a graph is linear in its size, and every pass over it is iterative. It must not know how an operator is written.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def format_equations(
     a = sum(b * b)
     """
     pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
-    given = {id(node): name for name, node in reversed(equations.items()) if node.args}
+    given = {id(node): name for name, node in reversed(list(equations.items())) if node.args}
     chosen = {id(node): name for node, name in (names or {}).items()}
     roots = [*equations.values(), *(new for _, new in pairs), *(param for param, _ in pairs)]
     apart: set[int] = set()

@@ -37,10 +37,26 @@ def to_categorical(labels: Any, num_classes: int | None = None, dtype: Any = "fl
 
 def check_classes(labels: np.ndarray, classes: int) -> None:
     """Raise IndexRangeError for the first label outside 0 .. classes - 1."""
-    if labels.size == 0 or (labels.min() >= 0 and labels.max() < classes):
+    at = _first_outside(labels, 0, classes)
+    if at is None:
         return
-    at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
     raise IndexRangeError(
         f"label {labels[at]} at position {', '.join(map(str, at))} is no class",
         got=f"{classes} classes", hint=f"Labels run from 0 to {classes - 1}.",
     )  # fmt: skip
+
+
+def check_range(name: str, indices: np.ndarray, least: int, bound: int) -> None:
+    """Raise IndexRangeError for the first of the indices outside least .. bound - 1."""
+    at = _first_outside(indices, least, bound)
+    if at is not None:
+        place = ", ".join(map(str, at))
+        raise IndexRangeError(
+            f"{name}[{place}] = {indices[at]} is outside an axis of size {bound}", hint=f"Valid: {least} to {bound - 1}."
+        )
+
+
+def _first_outside(numbers: np.ndarray, least: int, bound: int) -> tuple[int, ...] | None:
+    if numbers.size == 0 or (numbers.min() >= least and numbers.max() < bound):
+        return None
+    return tuple(int(i) for i in np.argwhere((numbers < least) | (numbers >= bound))[0])

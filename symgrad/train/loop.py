@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from codegen.guards import Guard, find_guards
 from codegen.kernel import LOOP, Bound, Iteration, bind
 from codegen.pipeline import compile_graph
-from symgrad.compiled import locked, process_threads
+from symgrad.compiled import Plan, locked, process_threads, remember
 from symgrad.dtypes import INT64
-from symgrad.errors import SymgradError
+from symgrad.errors import IndexRangeError
 from symgrad.expr import Expr, Parameter, rebuild, symbol_node, topological
+from symgrad.ops.row import label
 from symgrad.options import Options
 from symgrad.shape import dim, evaluate
+from symgrad.train.labels import check_range
 from symgrad.train.rows import Rows
 
 SLICE = 0.03  # seconds of native work between two looks at the clock, at least one step
@@ -47,9 +50,9 @@ class BatchProgram:
         gathered = {symbol: rows.take(positions, symbol.dtype) for symbol, rows in feeds}
         roots = replaced([*outputs, *updates.values()], gathered)
         inputs = [*(rows.memory for _, rows in feeds), positions]
-        checked = [positions, *(node for symbol, node in gathered.items() if symbol.dtype.is_integer)]
+        self._ranges = _checkable([s for s, _ in feeds], gathered, find_guards(roots, [positions]))
+        checked = [positions, *(gathered[symbol] for _, symbol, _ in self._ranges)]
         self._updated = list(updates)
-        self._options = options
         self._compiled = compile_graph(
             inputs, roots[: len(outputs)], list(zip(updates, roots[len(outputs) :], strict=True)), options,
             trusted=checked,
@@ -57,10 +60,10 @@ class BatchProgram:
         self._results = tuple(dict.fromkeys(self._compiled.results))
         self.slot_of = [_index(self._results, r) for r in self._compiled.results]
         self._threads = options.threads or process_threads()
-        self._bound: dict[tuple[int, ...], Bound] = {}
+        self._plans: dict[tuple[int, ...], Plan] = {}
 
     def allocate(self, samples: int, batch_size: int) -> list[np.ndarray]:
-        """Make arrays for the outputs of one pass: a row per batch, or per sample where an output has the batch axis."""
+        """Make arrays for the outputs of one pass: a row per batch, or per sample for those with the batch axis."""
         batches = -(-samples // batch_size)
         return [np.empty(self._shape(r, samples, batches), r.dtype.numpy) for r in self._results]
 
@@ -72,7 +75,12 @@ class BatchProgram:
     def run(
         self, rows: Sequence[Rows], positions: np.ndarray, batch_size: int, out: Sequence[np.ndarray]
     ) -> Iterator[int]:
-        """Run over all positions in batches, the last one may be short; yield the number of steps done so far."""
+        """Run over all positions in batches, the last one may be short; yield the number of steps done so far.
+
+        Raise IndexRangeError before the first step where an input that serves as an index leaves its axis.
+        """
+        for slot, symbol, extent in self._ranges:
+            check_range(label(symbol), rows[slot].array, -extent, extent)
         samples = len(positions)
         whole = samples // batch_size
         done, count = 0, 1
@@ -85,37 +93,62 @@ class BatchProgram:
         rest = samples - whole * batch_size
         if rest:
             tail = [o[whole * batch_size :] if len(o) == samples else o[whole:] for o in out]
-            self._slice(rows, positions[whole * batch_size :], rest, tail, 0, 1)
+            self._slice(rows, positions[whole * batch_size :], rest, tail, 0, 1, before=whole)
             yield done + 1
 
     def _slice(
-        self, rows: Sequence[Rows], positions: np.ndarray, size: int, out: Sequence[np.ndarray], first: int, count: int
-    ) -> float:
-        """Run some iterations; return the seconds they took."""
-        bound = self._bind(rows, size)
+        self, rows: Sequence[Rows], positions: np.ndarray, size: int, out: Sequence[np.ndarray], first: int, count: int,
+        before: int = 0,
+    ) -> float:  # fmt: skip
+        """Run some iterations; return the seconds they took. `before` counts the steps that `positions` lie behind."""
+        free = self._plan(rows, size).free
+        try:
+            bound = free.pop()
+        except IndexError:  # another thread is inside the same model
+            bound = self._bind(rows, size)
         bound.table.patch_loop(LOOP, first, count)
         addresses = [*(r.address for r in rows), positions.ctypes.data, *(o.ctypes.data for o in out)]
         begun = time.perf_counter()
-        with locked(self._updated):
-            status = bound.run(addresses, self._threads)
+        try:
+            with locked(self._updated):
+                status = bound.run(addresses, self._threads)
+        finally:
+            free.append(bound)
         if status.code:
-            raise SymgradError("an index computed from the data is out of range", got=f"in step {status.iteration}")
+            step = before + status.iteration
+            raise IndexRangeError("an index computed from the data is out of range", got=f"in step {step} of this pass")
         return time.perf_counter() - begun
 
-    def _bind(self, rows: Sequence[Rows], size: int) -> Bound:
+    def _plan(self, rows: Sequence[Rows], size: int) -> Plan:
         key = (size, *(r.samples for r in rows))
-        if key not in self._bound:
-            dims: dict[str, Any] = {self.batch: size}
-            for r in rows:
-                dims[str(r.memory.shape[0])] = r.array.size
-                dims[str(r.view.shape[0])] = r.samples
-            strides = {len(rows): size * INT64.size}
-            for slot, result in enumerate(self._results, len(rows) + 1):
-                per_step = size if result.ndim and str(result.shape[0]) == self.batch else 1
-                elements = per_step * int(np.prod([n for n in result.shape if isinstance(n, int)], dtype=np.int64))
-                strides[slot] = elements * result.dtype.size
-            self._bound[key] = bind(self._compiled, dims, Iteration(strides))
-        return self._bound[key]
+        return self._plans.get(key) or remember(self._plans, key, Plan((), []))
+
+    def _bind(self, rows: Sequence[Rows], size: int) -> Bound:
+        """Bind the dimensions of these data sets, and what moves from batch to batch."""
+        dims: dict[str, Any] = {self.batch: size}
+        for r in rows:
+            dims[str(r.memory.shape[0])] = r.array.size
+            dims[str(r.view.shape[0])] = r.samples
+        strides = {len(rows): size * INT64.size}
+        for slot, result in enumerate(self._results, len(rows) + 1):
+            per_step = size if result.ndim and str(result.shape[0]) == self.batch else 1
+            elements = per_step * int(np.prod([n for n in result.shape if isinstance(n, int)], dtype=np.int64))
+            strides[slot] = elements * result.dtype.size
+        return bind(self._compiled, dims, Iteration(strides))
+
+
+def _checkable(
+    symbols: Sequence[Expr], gathered: Mapping[Expr, Expr], guards: Sequence[Guard]
+) -> list[tuple[int, Expr, int]]:
+    """List the guards that whole data sets answer before a pass: (slot of the input, symbol, extent of its axis)."""
+    slot_of = {gathered[symbol]: slot for slot, symbol in enumerate(symbols)}
+    smallest: dict[int, int] = {}
+    for guard in guards:
+        slot = slot_of.get(guard.indices)
+        if slot is not None and isinstance(guard.extent, int):
+            smallest[slot] = min(guard.extent, smallest.get(slot, guard.extent))
+    open_ones = {slot_of.get(g.indices) for g in guards if not isinstance(g.extent, int)}
+    return [(slot, symbols[slot], extent) for slot, extent in smallest.items() if slot not in open_ones]
 
 
 def _index(nodes: Sequence[Expr], node: Expr) -> int:

@@ -6,31 +6,49 @@ function of the very model as expressions. Everything that computes is compiled:
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from symgrad.errors import ShapeError
+from symgrad.errors import ShapeError, SymgradError
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.nn import losses, optim
-from symgrad.nn import metrics as metrics_of
 from symgrad.nn.layer import Layer, calls_below, names_for
-from symgrad.options import Options
+from symgrad.nn.lookup import check_flag
+from symgrad.ops.leaves import check_name
+from symgrad.options import Options, chosen_options
 from symgrad.philox import as_key, fold, permutation
 from symgrad.seeds import next_key
 from symgrad.shape import format_shape
 from symgrad.simplifier import simplify
-from symgrad.train.feeds import arrays_of, check_samples, input_rows, label_rows, rows_sum_to_one, split_off
+from symgrad.train.feeds import (
+    arrays_of,
+    check_pair,
+    check_samples,
+    input_rows,
+    label_rows,
+    rows_sum_to_one,
+    split_off,
+)
 from symgrad.train.formulas import name_formulas
-from symgrad.train.graphs import Objective, gradients, objective, trainable_parameters, training_step
+from symgrad.train.graphs import (
+    Objective,
+    check_graph,
+    gradients,
+    metrics_by_name,
+    objective,
+    trainable_parameters,
+    training_step,
+)
 from symgrad.train.history import History
 from symgrad.train.loop import BatchProgram
 from symgrad.train.progress import Progress
 from symgrad.train.rows import Rows
 from symgrad.train.summary import summary_text
-from symgrad.train.trainer import Trainer, check_batch_size, make_program
+from symgrad.train.trainer import Trainer, check_batch_size, check_epochs, make_program
 
 
 class Model:
@@ -47,7 +65,7 @@ class Model:
     """
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, *, seed: int | None = None) -> None:
-        self.name = name or "model"
+        self.name = "model" if name is None else check_name(name)
         self._reset()
         self._seed = seed
         self._adopt_graph(list(inputs) if isinstance(inputs, list | tuple) else [inputs], outputs)
@@ -56,6 +74,7 @@ class Model:
         self._inputs: list[Expr] = []
         self._output: Expr | None = None
         self._layers: list[Layer] = []
+        self._registered: list[tuple[Parameter, Expr]] = []
         self._compiled: tuple[Any, Any, dict[str, Any], Options] | None = None
         self._programs: dict[Any, BatchProgram] = {}
         self._objectives: dict[bool, Objective] = {}
@@ -63,18 +82,12 @@ class Model:
 
     def _adopt_graph(self, inputs: list[Any], output: Any) -> None:
         """Take the graph as the model's own: find its layers, name them, name what formulas show."""
-        for node in inputs:
-            if not isinstance(node, Expr) or node.op != "symbol":
-                raise TypeError(f"a model's input is what sg.layers.Input or sg.symbol gives, not {node!r}")
-        if not isinstance(output, Expr):
-            raise TypeError(f"a model has one output, an expression, not {type(output).__name__}")
-        for node in topological([output]):
-            if node.op == "symbol" and not any(node is i for i in inputs):
-                raise ValueError(f"the output needs {node.attrs['name']!r}, which is not among the inputs")
+        check_graph(inputs, output)
         self._layers = list(dict.fromkeys(call.layer for call in calls_below([output])))
         for layer, name in zip(self._layers, names_for(self._layers), strict=True):
             layer.adopt(name)
         self._inputs, self._output = inputs, output
+        self._registered = [update for layer in self._layers for update in layer.take_updates()]
         name_formulas(self._layers, output)
 
     # -- what the model is -----------------------------------------------------------------------------------------
@@ -97,9 +110,10 @@ class Model:
 
     @property
     def parameters(self) -> list[Parameter]:
-        """List all parameters, layer by layer."""
-        self._built("parameters")
-        return [p for layer in self._layers for p in layer.parameters]
+        """List all parameters, layer by layer, then those that the user has put into the graph."""
+        nodes = topological([self._built("weights")])
+        layered = [p for layer in self._layers for p in layer.parameters]
+        return list(dict.fromkeys([*layered, *(n for n in nodes if isinstance(n, Parameter))]))
 
     def _built(self, what: str) -> Expr:
         if self._output is None:
@@ -109,10 +123,7 @@ class Model:
 
     def summary(self, print_fn: Callable[[str], Any] | None = None) -> None:
         """Print the layers, the shapes of their results and the numbers of parameters."""
-        out = self._built("summary")
-        nodes = {id(call): node for node in topological([out]) for call in calls_below([node])}
-        calls = [(call, nodes[id(call)]) for call in calls_below([out])]
-        (print_fn or print)(summary_text(self.name, _with_results(calls, out), self.parameters))
+        (print_fn or print)(summary_text(self.name, self._built("summary"), self.parameters))
 
     def gradients(self) -> dict[str, Expr]:
         """Give the gradient of the loss with respect to every trainable parameter, by its name in the model."""
@@ -120,7 +131,7 @@ class Model:
         target = self._objective()
         names = {p: f"{layer.name}/{short}" for layer in self._layers for short, p in layer.parameters_by_name.items()}
         wanted = [p for p in self.parameters if p.trainable]
-        return dict(zip((names[p] for p in wanted), gradients(target, wanted), strict=True))
+        return dict(zip((names.get(p, p.name) for p in wanted), gradients(target, wanted), strict=True))
 
     def get_weights(self) -> list[np.ndarray]:
         """Give copies of all parameters' values."""
@@ -131,7 +142,7 @@ class Model:
         own = self.parameters
         arrays = [np.asarray(w) for w in weights]
         if len(arrays) != len(own):
-            raise ShapeError("set_weights: another number of arrays is needed", got=f"{len(arrays)} instead of {len(own)}")
+            raise ShapeError(f"set_weights: the model has {len(own)} parameters", got=f"{len(arrays)} arrays")
         for p, array in zip(own, arrays, strict=True):
             if array.shape != p.shape:
                 got = f"{format_shape(array.shape)} instead of {format_shape(p.shape)}"
@@ -153,13 +164,15 @@ class Model:
     ) -> None:  # fmt: skip
         """Choose optimizer, loss and metrics, by name or as objects. Machine code is made when data is seen.
 
+        - `loss`, `metrics`: names, objects, or functions of (y_true, y_pred) that give an expression.
+        - `threads`: the number of threads; by default SYMGRAD_NUM_THREADS, or what the process may use.
+
         Raises ValueError for an unknown name, with the nearest one.
         """
         if loss is None:
             raise TypeError("compile needs a loss, e.g. loss='categorical_crossentropy'")
-        chosen = Options(threads=threads) if options is None else options
-        named = {metrics_of.name_of(m): metrics_of.get(m) for m in ([metrics] if isinstance(metrics, str) else metrics or ())}
-        self._compiled = (optim.get(optimizer), losses.get(loss), named, chosen)
+        chosen = chosen_options(options, threads)
+        self._compiled = (optim.get(optimizer), losses.get(loss), metrics_by_name(metrics), chosen)
         self._programs.clear()
         self._objectives.clear()
 
@@ -183,17 +196,25 @@ class Model:
 
     def _rows(self, x: Any, y: Any = None) -> tuple[list[Rows], Rows | None]:
         """View the data, build the model from it if need be, and check it against the model."""
-        arrays = arrays_of(x, len(self._inputs))
-        if self._output is None:
-            self._build_from(arrays[0])
-        rows = input_rows(arrays, self._inputs)
-        labels = None if y is None else label_rows(y, self._objective().labels, self.output.shape[-1])
-        check_samples(rows, labels)
+        arrays = self._arrays(x)
+        check_samples(arrays, y)
+        with self._built_from(arrays[0]):
+            rows = input_rows(arrays, self._inputs)
+            labels = None if y is None else label_rows(y, self._objective().labels, self.output.shape[-1])
         return rows, labels
 
-    def _build_from(self, array: np.ndarray) -> None:
-        """Build a model that waits for its first data; a functional one never does."""
-        raise NotImplementedError
+    def _labelled(self, what: str, x: Any, y: Any) -> tuple[list[Rows], Rows]:
+        rows, labels = self._rows(x, y)
+        if labels is None:
+            raise TypeError(f"{what} needs labels: y is None")
+        return rows, labels
+
+    def _arrays(self, x: Any) -> list[np.ndarray]:
+        return arrays_of(x, [str(node.attrs["name"]) for node in self._inputs] or ["x"])
+
+    def _built_from(self, array: np.ndarray) -> contextlib.AbstractContextManager[None]:
+        """Build a model that waits for its first data, to last if no error follows; a functional one never waits."""
+        return contextlib.nullcontext()
 
     def _target(self, labels: Rows) -> Objective:
         """Give the objective that holds for these labels: facts are relied on only where they are true."""
@@ -207,85 +228,94 @@ class Model:
 
     # -- programs --------------------------------------------------------------------------------------------------
 
-    def trainer(self, x: Any, y: Any, batch_size: int = 32) -> Trainer:
+    def trainer(self, x: Any, y: Any, batch_size: int | None = 32) -> Trainer:
         """Give the training of this model on data as an object: `trainer.epoch(order)` runs one pass."""
         optimizer, _, _, options = self._settings("fit")
-        rows, labels = self._rows(x, y)
-        assert labels is not None
+        size = check_batch_size(batch_size)
+        rows, labels = self._labelled("training", x, y)
         target = self._target(labels)
         key = ("train", target.labels, labels.key, *(r.key for r in rows))
         if key not in self._programs:
             moved = trainable_parameters(self.output)
-            registered = [u for layer in self._layers for u in layer.take_updates()]
-            reports, updates = training_step(target, moved, optimizer, registered)
+            reports, updates = training_step(target, moved, optimizer, self._registered)
             feeds = [*zip(self._inputs, rows, strict=True), (target.labels, labels)]
             self._programs[key] = make_program(feeds, list(reports.values()), updates, options)
-        return Trainer(self._programs[key], list(target.reports), [*rows, labels], check_batch_size(batch_size))
+        return Trainer(self._programs[key], list(target.reports), [*rows, labels], size)
 
-    def _evaluator(self, x: Any, y: Any, batch_size: int) -> Trainer:
+    def _evaluator(self, x: Any, y: Any, batch_size: int | None) -> Trainer:
         options = self._settings("evaluate")[3]
-        rows, labels = self._rows(x, y)
-        assert labels is not None
+        size = check_batch_size(batch_size)
+        rows, labels = self._labelled("evaluation", x, y)
         target = self._target(labels)
         key = ("evaluate", target.labels, labels.key, *(r.key for r in rows))
         if key not in self._programs:
             feeds = [*zip(self._inputs, rows, strict=True), (target.labels, labels)]
             self._programs[key] = make_program(feeds, simplify(list(target.reports.values())), {}, options)
-        return Trainer(self._programs[key], list(target.reports), [*rows, labels], check_batch_size(batch_size))
+        return Trainer(self._programs[key], list(target.reports), [*rows, labels], size)
 
     # -- Keras' verbs ----------------------------------------------------------------------------------------------
 
     def fit(
-        self, x: Any, y: Any, batch_size: int = 32, epochs: int = 1, verbose: int | str = "auto",
+        self, x: Any, y: Any, batch_size: int | None = 32, epochs: int = 1, verbose: int | str = "auto",
         validation_split: float = 0.0, validation_data: Any = None, shuffle: bool = True, seed: int | None = None,
     ) -> History:  # fmt: skip
         """Train for a number of epochs and return the History.
 
-        - `x`, `y`: arrays of samples; read in place, whatever their dtype and strides.
+        - `x`, `y`: arrays of samples; read in place, whatever their dtype and strides. Several inputs take a list of
+          arrays, or a dict by the names of the inputs.
+        - `batch_size`: the samples of a step, the last one of an epoch has what is left; None is 32.
         - `validation_split`: the share of samples at the end, before shuffling, that is held back.
         - `validation_data`: a pair (x, y) to evaluate after each epoch.
         - `shuffle`: draw a new order for each epoch; `seed` chooses the orders.
 
         Raises before the first step, and changes nothing, if data do not fit the model.
         """
-        if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
-            raise ValueError(f"epochs is an int of 0 or more, not {epochs!r}")
+        epochs, shuffle = check_epochs(epochs), check_flag("shuffle", shuffle)
         self._settings("fit")
-        x, y, validation_data = split_off(x, y, validation_split, validation_data)
+        if validation_data is None and y is not None:
+            x, y, validation_data = split_off(self._arrays(x), y, validation_split)
+        history, key = History(), None if seed is None else as_key(seed)
         trainer = self.trainer(x, y, batch_size)
-        validation = None if validation_data is None else self._evaluator(*validation_data, batch_size)
-        samples = len(np.asarray(y))
-        key = next_key() if seed is None else as_key(seed)
-        history, progress = History(), Progress(trainer.steps, verbose)
+        progress = Progress(trainer.steps, verbose)
+        validation = None if validation_data is None else self._validation(validation_data, batch_size)
+        key = next_key() if key is None else key
         for epoch in range(epochs):
             progress.header(epoch, epochs)
-            order = permutation(fold(key, epoch), samples) if shuffle else np.arange(samples)
+            order = permutation(fold(key, epoch), trainer.samples) if shuffle else np.arange(trainer.samples)
             measures = trainer.epoch(order, progress.update if progress.moving else None)
             if validation is not None:
-                held_back = validation.epoch(np.arange(len(np.asarray(validation_data[1]))))
+                held_back = validation.epoch(np.arange(validation.samples))
                 measures |= {f"val_{name}": value for name, value in held_back.items()}
             progress.finish(measures)
             history.record(epoch, measures)
         return history
 
-    def evaluate(self, x: Any, y: Any, batch_size: int = 32, verbose: int | str = 0) -> Any:
+    def _validation(self, pair: Any, batch_size: int | None) -> Trainer:
+        x, y = check_pair(pair)
+        try:
+            return self._evaluator(x, y, batch_size)
+        except (SymgradError, TypeError) as error:
+            error.add_note("This is about the validation data.")
+            raise
+
+    def evaluate(self, x: Any, y: Any, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
         """Give the loss, or a list of the loss and the metrics, over all samples."""
         evaluator = self._evaluator(x, y, batch_size)
         progress = Progress(evaluator.steps, verbose)
-        measures = evaluator.epoch(np.arange(len(np.asarray(y))), progress.update if progress.moving else None)
+        measures = evaluator.epoch(np.arange(evaluator.samples), progress.update if progress.moving else None)
         progress.finish(measures)
-        values = list(measures.values())
-        return values[0] if len(values) == 1 else values
+        return _one_or_list(measures)
 
-    def predict(self, x: Any, batch_size: int = 32) -> np.ndarray:
+    def predict(self, x: Any, batch_size: int | None = 32) -> np.ndarray:
         """Give the output for every sample."""
+        size = check_batch_size(batch_size)
         rows, _ = self._rows(x)
         key = ("predict", *(r.key for r in rows))
         if key not in self._programs:
             options = self._compiled[3] if self._compiled else Options()
             feeds = list(zip(self._inputs, rows, strict=True))
             self._programs[key] = make_program(feeds, [simplify(self.output)], {}, options)
-        program, size = self._programs[key], check_batch_size(batch_size)
+        program = self._programs[key]
         (out,) = program.allocate(rows[0].samples, size)
         for _ in program.run(rows, np.arange(rows[0].samples), size, [out]):
             pass
@@ -293,6 +323,13 @@ class Model:
 
     def train_on_batch(self, x: Any, y: Any) -> Any:
         """Make one step on these samples; give the loss, or a list of the loss and the metrics, before the step."""
-        trainer = self.trainer(x, y, max(1, len(np.asarray(y))))
-        values = list(trainer.epoch(np.arange(len(np.asarray(y)))).values())
-        return values[0] if len(values) == 1 else values
+        self._settings("train_on_batch")
+        samples = len(y) if hasattr(y, "__len__") else 1
+        trainer = self.trainer(x, y, max(1, samples))
+        return _one_or_list(trainer.epoch(np.arange(trainer.samples)))
+
+
+def _one_or_list(measures: Mapping[str, float]) -> Any:
+    """Give the loss alone where there is no metric, as Keras does."""
+    values = list(measures.values())
+    return values[0] if len(values) == 1 else values

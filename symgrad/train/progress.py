@@ -29,7 +29,7 @@ def _number(value: float) -> str:
 def _duration(seconds: float) -> str:
     """Format a time per step.
 
-    >>> _duration(0.0012), _duration(2.5), _duration(3e-6)
+    >>> _duration(0.0012), _duration(2.6), _duration(3e-6)
     ('1ms', '3s', '3us')
     """
     for unit, scale in (("s", 1.0), ("ms", 1e-3)):
@@ -45,6 +45,8 @@ class Progress:
     """
 
     def __init__(self, total: int, verbose: int | str = "auto", stream: TextIO | None = None) -> None:
+        if verbose not in ("auto", 0, 1, 2):
+            raise ValueError(f"verbose is 'auto', 0, 1 or 2, not {verbose!r}")
         self.total = total
         self.stream = stream or sys.stdout
         verbose = 1 if verbose == "auto" else verbose

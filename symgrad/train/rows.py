@@ -43,16 +43,19 @@ class Rows:
         return cast(ROWS["take"](self.view, positions, axis=0), dtype)
 
 
-def as_rows(name: str, value: Any) -> Rows:
-    """View an array of samples.
-
-    Raise ShapeError for a scalar, DTypeError for what is not numbers.
-    """
-    array = np.asarray(value)
+def check_array(name: str, array: np.ndarray) -> None:
+    """Raise ShapeError for what has no rows, DTypeError for what is not numbers."""
     if array.ndim == 0:
-        raise ShapeError(f"{name} is a single number", hint="Give an array with one sample per row.")
-    if array.dtype.kind not in "biuf" or array.dtype.name == "float16":
-        raise DTypeError(f"{name} has a dtype that cannot be trained on", got=str(array.dtype), hint="Use astype.")
+        what = "is a single number" if array.dtype.kind in "biufc" else f"is no array: {array[()]!r}"
+        raise ShapeError(f"{name} {what}", hint="Give an array with one sample per row.")
+    if array.dtype.name not in {str(d) for d in DType}:
+        hint = f"Use {name}.astype('float32')." if array.dtype.kind == "f" else "Give integers or floats."
+        raise DTypeError(f"{name} has a dtype that cannot be trained on", got=str(array.dtype), hint=hint)
+
+
+def as_rows(name: str, array: np.ndarray) -> Rows:
+    """View an array of samples."""
+    check_array(name, array)
     item = array.dtype.itemsize
     if not (array.dtype.isnative and array.flags.aligned) or any(s % item for s in array.strides):
         array = np.array(array, array.dtype.newbyteorder("="), order="C")

@@ -10,17 +10,34 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from symgrad.errors import ShapeError
 from symgrad.expr import Expr, Parameter
 from symgrad.options import Options
+from symgrad.train.graphs import BATCH
+from symgrad.shape import format_shape
+from symgrad.train.labels import check_range
 from symgrad.train.loop import BatchProgram
 from symgrad.train.rows import Rows
 
-BATCH = "N"  # the dimension of the batch axis in every model
 Watch = Callable[[int, Mapping[str, float]], None]
 
 
+DEFAULT_BATCH = 32
+
+
+def check_epochs(epochs: object) -> int:
+    """Refuse a number of epochs that is not an int of 0 or more."""
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer):
+        raise TypeError(f"epochs is an int, not {type(epochs).__name__}: {epochs!r}")
+    if epochs < 0:
+        raise ValueError(f"epochs is 0 or more, not {epochs}")
+    return int(epochs)
+
+
 def check_batch_size(batch_size: object) -> int:
-    """Refuse a batch size that is not an int of 1 or more."""
+    """Refuse a batch size that is not an int of 1 or more; None is Keras' default, 32."""
+    if batch_size is None:
+        return DEFAULT_BATCH
     if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
         raise TypeError(f"batch_size is an int, not {type(batch_size).__name__}: {batch_size!r}")
     if batch_size < 1:
@@ -38,6 +55,11 @@ class Trainer:
         self._out = program.allocate(rows[0].samples, batch_size)
 
     @property
+    def samples(self) -> int:
+        """Give the number of samples."""
+        return self._rows[0].samples
+
+    @property
     def steps(self) -> int:
         """Give the number of steps of a full pass."""
         return -(-self._rows[0].samples // self._batch)
@@ -47,12 +69,22 @@ class Trainer:
 
         `watch` is called now and then with the number of steps done and the means so far.
         """
-        positions = np.ascontiguousarray(order, np.int64)
+        positions = self._positions(order)
         done = 0
         for done in self._program.run(self._rows, positions, self._batch, self._out):
             if watch is not None:
                 watch(done, self._means(done, len(positions)))
         return self._means(done, len(positions))
+
+    def _positions(self, order: np.ndarray) -> np.ndarray:
+        """Check the positions of samples, through which native code will read."""
+        given = np.asarray(order)
+        if given.ndim != 1 or given.dtype.kind not in "iu" or not 0 < len(given) <= self.samples:
+            got = f"{given.dtype} of shape {format_shape(given.shape)}"
+            what = f"the order of a pass is a row of 1 to {self.samples} positions of samples"
+            raise ShapeError(what, got=got, hint=f"np.arange({self.samples}) is one.")
+        check_range("order", given, 0, self.samples)
+        return np.ascontiguousarray(given, np.int64)
 
     def _means(self, steps: int, samples: int) -> dict[str, float]:
         """Average the reports of the first steps, weighted by the sizes of their batches."""

@@ -1,0 +1,36 @@
+"""What `symgrad` exports, for type checkers: the names that `__init__.py` imports at their first use are here too."""
+
+from symgrad.compiled import Function as Function
+from symgrad.compiled import function as function
+from symgrad.errors import CompileError as CompileError
+from symgrad.errors import DTypeError as DTypeError
+from symgrad.errors import FormatError as FormatError
+from symgrad.errors import GradientError as GradientError
+from symgrad.errors import IndexRangeError as IndexRangeError
+from symgrad.errors import ShapeError as ShapeError
+from symgrad.errors import SymgradError as SymgradError
+from symgrad.expr import Expr as Expr
+from symgrad.expr import Parameter as Parameter
+from symgrad.interpreter import evaluate as evaluate
+from symgrad.nn import initializers as initializers
+from symgrad.nn import layers as layers
+from symgrad.nn import losses as losses
+from symgrad.nn import metrics as metrics
+from symgrad.nn import optim as optim
+from symgrad.nn.initializers import parameter as parameter
+from symgrad.ops import *  # noqa: F403
+from symgrad.ops.custom import elementwise as elementwise
+from symgrad.options import Options as Options
+from symgrad.reverse import grad as grad
+from symgrad.reverse import value_and_grad as value_and_grad
+from symgrad.reverse import vjp as vjp
+from symgrad.seeds import set_seed as set_seed
+from symgrad.show import format_equations as format_equations
+from symgrad.show import pprint as pprint
+from symgrad.simplifier import simplify as simplify
+from symgrad.train import datasets as datasets
+from symgrad.train.labels import to_categorical as to_categorical
+from symgrad.train.model import Model as Model
+from symgrad.train.sequential import Sequential as Sequential
+
+__version__: str

@@ -1,0 +1,1 @@
+"""Random graphs: compiled against interpreted, fused against unfused, one thread against several."""
