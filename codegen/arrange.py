@@ -21,6 +21,7 @@ from symgrad.ops.row import row_of
 from symgrad.ops.structure import Gather, Indices, Layout
 
 MOST_STORES = 8  # results of a merged map group
+LATEST = 4  # readers of one tensor that a map group may merge with
 Homes = Mapping[Expr, Group]
 
 
@@ -128,7 +129,7 @@ def _merged(groups: Sequence[Group], home: dict[Expr, Group]) -> list[Group]:
             _absorb(host, g, earlier, home)
             gone.add(g)
         for r in reads[g]:
-            readers.setdefault(r, []).append(host)
+            readers[r] = [*(p for p in readers.get(r, ()) if p is not host), host][-LATEST:]
     return [g for g in groups if g not in gone]
 
 

@@ -22,7 +22,7 @@ train_labels = sg.to_categorical(train_labels)
 test_labels = sg.to_categorical(test_labels)
 
 print("The gradient of the loss with respect to every parameter:\n")
-print(sg.format_equations({f"d{name}": gradient for name, gradient in model.gradients().items()}), "\n")
+print(model.gradients(), "\n")
 
 model.fit(train_images, train_labels, epochs=epochs, batch_size=128)
 test_loss, test_acc = model.evaluate(test_images, test_labels)

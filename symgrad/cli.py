@@ -34,7 +34,7 @@ def train_mnist(epochs: int, seed: int, data: str | None = None) -> int:
         ]
     )
     model.compile(optimizer="rmsprop", loss="categorical_crossentropy", metrics=["accuracy"])
-    print(sg.format_equations({f"d{name}": g for name, g in model.gradients().items()}), end="\n\n")
+    print(model.gradients(), end="\n\n")
     train_x = train_images.reshape(-1, 784).astype("float32") / 255
     test_x = test_images.reshape(-1, 784).astype("float32") / 255
     model.fit(train_x, sg.to_categorical(train_labels, 10), epochs=epochs, batch_size=128)

@@ -78,6 +78,7 @@ class Origin:
 _sites: SideTable[tuple[Site, ...]] = SideTable()
 _origins: SideTable[tuple[Origin, ...]] = SideTable()
 _names: SideTable[str] = SideTable()
+_suggestions: SideTable[str] = SideTable()
 _INHERIT: Any = object()
 _override: contextvars.ContextVar[Site | None] = contextvars.ContextVar("symgrad_site", default=_INHERIT)
 _OWN = tuple(str(Path(__file__).resolve().parent.parent / name) + "/" for name in ("symgrad", "codegen"))
@@ -142,3 +143,13 @@ def set_name(node: object, name: str) -> None:
 def name_of(node: object) -> str | None:
     """Give the name the user chose for a node, if any."""
     return _names.get(node)
+
+
+def suggest_name(node: object, name: str) -> None:
+    """Propose what formulas call a node where it needs a name; a name the user gave goes first."""
+    _suggestions[node] = name
+
+
+def suggested_name(node: object) -> str | None:
+    """Give the name proposed for a node, if any."""
+    return _suggestions.get(node)

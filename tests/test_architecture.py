@@ -28,8 +28,8 @@ TABLE = """
     6 symgrad __init__
     7 codegen machine
     7 codegen ir notation signature scratch text tokens parse verify meaning lanes
-    7 codegen reach group arrange guards
-    7 codegen scalars philox elements nest folds contraction gemm pieces lower cost expand
+    7 codegen scalars philox reach group arrange guards
+    7 codegen elements nest folds contraction gemm pieces lower cost expand
     7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath
     7 codegen memory program walk
     7 codegen writer address arith access evaluate emit object_file jit driver threads

@@ -40,6 +40,8 @@ class Names:
         """
         given, chosen = given or {}, chosen or {}
         self.order = topological(roots)
+        suggested = {id(node): name for node in self.order if (name := side.suggested_name(node)) is not None}
+        chosen = {**suggested, **chosen}
         self.position = {id(node): i for i, node in enumerate(self.order)}
         self._names: dict[int, str] = {}
         self._taken: set[str] = set(given.values()) | _dimension_names(self.order)

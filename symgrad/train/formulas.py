@@ -1,7 +1,7 @@
-"""The names in a model's formulas: W1, b1, H1 (H if there is one), P.
+"""A model's formulas: what its nodes are called, and its gradients as mathematics.
 
-In: the layers and the output of a model. Out: names beside the nodes, for printers only. It must not know how formulas
-are printed.
+In: the layers and the output of a model. Out: names proposed to the printers (W1, b1, Z1, H1, P), and a mapping of
+gradients that prints as equations. It must not know how expressions are written.
 """
 
 from __future__ import annotations
@@ -9,25 +9,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symgrad import side
-from symgrad.expr import Expr, topological
-from symgrad.nn.layer import Layer, calls_below
+from symgrad.expr import Expr, Parameter, topological
+from symgrad.nn.layer import Layer, calls_of
+from symgrad.ops.row import row_of
+from symgrad.ops.structure import Map
+from symgrad.show import format_equations
+
+LETTERS = {"kernel": "W", "bias": "b"}
 
 
 def name_formulas(layers: Sequence[Layer], output: Expr) -> None:
-    """Give parameters and activations the names that formulas show: W1, b1, H1 (H if there is one), P."""
-    weighted = [layer for layer in layers if layer.parameters_by_name.keys() >= {"kernel"}]
+    """Propose W1 b1 W2 b2 for parameters, Z1 Z2 before activations, H1 H2 (H if there is one) after, P at the end."""
+    weighted = [layer for layer in layers if "kernel" in layer.parameters_by_name]
     for number, layer in enumerate(weighted, 1):
-        for short, letter in (("kernel", "W"), ("bias", "b")):
-            if short in layer.parameters_by_name:
-                digits = str(number) if len(weighted) > 1 else ""
-                side.set_name(layer.parameters_by_name[short], f"{letter}{digits}")
-    hidden = [n for n in topological([output]) if n is not output and _is_activation(n)]
+        for short, parameter in layer.parameters_by_name.items():
+            if short in LETTERS:
+                side.suggest_name(parameter, LETTERS[short] + (str(number) if len(weighted) > 1 else ""))
+    activations = [node for node in topological([output]) if _is_activation(node)]
+    hidden = [node for node in activations if node is not output]
+    for number, node in enumerate(activations, 1):
+        side.suggest_name(node.args[0], f"Z{number}" if len(activations) > 1 else "Z")
     for number, node in enumerate(hidden, 1):
-        side.set_name(node, f"H{number}" if len(hidden) > 1 else "H")
+        side.suggest_name(node, f"H{number}" if len(hidden) > 1 else "H")
     if output.op == "softmax":
-        side.set_name(output, "P")
+        side.suggest_name(output, "P")
 
 
 def _is_activation(node: Expr) -> bool:
-    calls = calls_below([node])
-    return node.op in ("relu", "tanh", "sigmoid", "softplus") and bool(calls) and len(node.args) == 1
+    """Tell whether a layer ends in this node, and it is a function of one value."""
+    if not calls_of(node) or len(node.args) != 1:
+        return False
+    return isinstance(row_of(node).structure, Map) or node.op in ("softmax", "log_softmax")
+
+
+class Gradients(dict[str, Expr]):
+    """The gradients of a model by the names of its parameters; printed, the equations that compute them."""
+
+    def __init__(self, items: Sequence[tuple[str, Parameter, Expr]]) -> None:
+        super().__init__({name: gradient for name, _, gradient in items})
+        self._lines = {f"d{side.suggested_name(p) or name.replace('/', '_')}": g for name, p, g in items}
+
+    def __str__(self) -> str:
+        return format_equations(self._lines)
+
+    __repr__ = __str__

@@ -24,9 +24,10 @@ def to_categorical(labels: Any, num_classes: int | None = None, dtype: Any = "fl
     array = np.asarray(labels)
     if array.ndim > 1 and array.shape[-1] == 1:
         array = array[..., 0]
-    numbers = array.astype(np.int64)
-    if array.dtype.kind not in "biu" and not (array.dtype.kind == "f" and np.array_equal(numbers, array)):
+    whole = array.dtype.kind in "biu" or (array.dtype.kind == "f" and bool(np.all(np.trunc(array) == array)))
+    if not whole or not np.all(np.isfinite(array)):
         raise DTypeError("labels must be integers", got=str(array.dtype))
+    numbers = array.astype(np.int64)
     if num_classes is None:
         num_classes = int(numbers.max(initial=-1)) + 1
     check_classes(numbers, num_classes)

@@ -33,7 +33,7 @@ from symgrad.train.feeds import (
     rows_sum_to_one,
     split_off,
 )
-from symgrad.train.formulas import name_formulas
+from symgrad.train.formulas import Gradients, name_formulas
 from symgrad.train.graphs import (
     Objective,
     check_graph,
@@ -125,13 +125,17 @@ class Model:
         """Print the layers, the shapes of their results and the numbers of parameters."""
         (print_fn or print)(summary_text(self.name, self._built("summary"), self.parameters))
 
-    def gradients(self) -> dict[str, Expr]:
-        """Give the gradient of the loss with respect to every trainable parameter, by its name in the model."""
+    def gradients(self) -> Gradients:
+        """Give the gradient of the loss with respect to every trainable parameter, by its name in the model.
+
+        A dict of expressions; printed, the equations that compute them.
+        """
         self._built("gradients")
         target = self._objective()
         names = {p: f"{layer.name}/{short}" for layer in self._layers for short, p in layer.parameters_by_name.items()}
         wanted = [p for p in self.parameters if p.trainable]
-        return dict(zip((names.get(p, p.name) for p in wanted), gradients(target, wanted), strict=True))
+        derived = gradients(target, wanted)
+        return Gradients([(names.get(p, p.name), p, g) for p, g in zip(wanted, derived, strict=True)])
 
     def get_weights(self) -> list[np.ndarray]:
         """Give copies of all parameters' values."""
