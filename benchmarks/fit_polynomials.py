@@ -107,6 +107,31 @@ def atanh2(u: mp.mpf) -> mp.mpf:
     return (mp.log1p(s) - mp.log1p(-s)) / s
 
 
+def gamma_slope(t: mp.mpf) -> mp.mpf:
+    """Give lgamma(2 + t) / t."""
+    t = t if abs(t) > 1e-20 else mp.mpf("1e-20")
+    return mp.loggamma(2 + t) / t
+
+
+def stirling(v: mp.mpf) -> mp.mpf:
+    """Give x (lgamma(x) - (x - 1/2) (log x - 1) - (log(2 pi) - 1) / 2) at x = 1 / sqrt(v)."""
+    x = 1 / mp.sqrt(max(v, mp.mpf("1e-20")))
+    return x * (mp.loggamma(x) - (x - 0.5) * (mp.log(x) - 1) - (mp.log(2 * mp.pi) - 1) / 2)
+
+
+def digamma_slope(c: mp.mpf) -> mp.mpf:
+    """Give digamma(x) / (x - its zero) at x = 3/2 + c."""
+    x = mp.mpf(1.5) + c
+    return mp.digamma(x) / (x - DIGAMMA_ZERO)
+
+
+def digamma_tail(v: mp.mpf) -> mp.mpf:
+    """Give x^2 (log x - 1 / (2 x) - digamma(x)) at x = 1 / sqrt(v)."""
+    x = 1 / mp.sqrt(max(v, mp.mpf("1e-20")))
+    return x * x * (mp.log(x) - 1 / (2 * x) - mp.digamma(x))
+
+
+DIGAMMA_ZERO = mp.findroot(mp.digamma, 1.46)
 LN2, PI = float(mp.log(2)), float(mp.pi)
 HALF, QUARTER = LN2 / 2 * 1.0005, (PI / 4 * 1.0005) ** 2
 LOW, HIGH = 0.5**0.5 - 1.0001, 2**0.5 - 0.9999
@@ -122,9 +147,11 @@ def ratio(f: Function) -> Function:
 FITS: dict[tuple[str, str], Fit] = {}
 for dtype, degrees in {
     "float32": {"exp": 5, "expm1": 4, "sinh": 4, "log": 7, "erf": 6, "log_e": 7, "erfc": 10,
-                "sin": 2, "cos": 2, "atan": 8, "asin": 4},
+                "sin": 2, "cos": 2, "atan": 8, "asin": 4,
+                "lgamma": 10, "stirling": 2, "digamma": 11, "digamma_tail": 3, "cbrt": 5},
     "float64": {"exp": 11, "expm1": 9, "sinh": 8, "log_s": 6, "log_q": 3, "log_t": 6, "erf": 13, "log_e": 17,
-                "erfc": 22, "sin": 5, "cos": 5, "atan": 18, "asin": 11},
+                "erfc": 22, "sin": 5, "cos": 5, "atan": 18, "asin": 11,
+                "lgamma": 19, "stirling": 6, "digamma": 21, "digamma_tail": 9, "cbrt": 5},
 }.items():  # fmt: skip
     rows = {
         "exp": Fit(tail(mp.exp, 1, 1), -2 * HALF, 2 * HALF, 0, relative(mp.exp, 2)),
@@ -141,15 +168,21 @@ for dtype, degrees in {
         "erf": Fit(lambda u: ratio(mp.erf)(u + mp.mpf("1e-30")) - 1, 0, 1.0001, 0, relative(ratio(mp.erf), 0)),
         "log_e": Fit(lambda t: -mp.log(mp.erfc(t)), 1, 4 if dtype == "float32" else 6, 0, mp.erfc),
         "erfc": Fit(scaled_erfc, -1, 0.45 if dtype == "float32" else 0.75, 0, relative(scaled_erfc, 0)),
+        "lgamma": Fit(gamma_slope, -0.5, 0.5, 0, relative(gamma_slope, 0)),
+        "stirling": Fit(stirling, 0, 8.5**-2, 0),
+        "digamma": Fit(digamma_slope, -0.5, 0.5, 0, relative(digamma_slope, 0)),
+        "digamma_tail": Fit(digamma_tail, 0, 6.0**-2, 0),
+        "cbrt": Fit(mp.cbrt, 0.5**0.5 - 1e-4, 2**0.5 + 1e-4, 0, relative(mp.cbrt, 0)),
     }
     for name, degree in degrees.items():
         FITS[name, dtype] = replace(rows[name], degree=degree)
 
+WIDE = {"erfc", "lgamma", "stirling", "digamma", "digamma_tail", "cbrt"}  # computed in float64 for float32 too
+
 if __name__ == "__main__":
     chosen = [key for key in FITS if not sys.argv[1:] or key[0] in sys.argv[1:]]
     for key in chosen:
-        # the float32 erfc is computed in float64
-        coefficients, error = fit(FITS[key], "float64" if key[0] == "erfc" else key[1])
+        coefficients, error = fit(FITS[key], "float64" if key[0] in WIDE else key[1])
         print(f'    ("{key[0]}", {key[1].upper()}): (  # weighted error 2^{float(mp.log(error, 2)):.1f}')
         for c in coefficients:
             print(f"        {c!r},")

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 
 from codegen.group import MOST_WEIGHT, Group
 from codegen.reach import (
-    base, extents_of, index_names, is_literal, is_memory, operand_sites, reshaped, squeezed, squeezed_index, strip,
+    base,
+    extents_of,
+    index_names,
+    is_literal,
+    is_memory,
+    operand_sites,
+    reshaped,
+    squeezed,
+    squeezed_index,
+    strip,
 )  # fmt: skip
 from symgrad.errors import CompileError
 from symgrad.expr import Expr, Parameter
@@ -50,13 +59,10 @@ def arrange(
 ) -> Plan:  # fmt: skip
     """Merge and order the groups; of each pair in `guards` the first is known before the second is computed."""
     if fuse:
-        groups = _merged(groups, home)
+        groups = _merged(groups, home, guards)
     reads = {g: {node: None for node, _ in accesses(g, home)} for g in groups}
-    before = {g: {home[r] for r in reads[g] if r in home} - {g} for g in groups}
+    before = _before(groups, reads, home, guards)
     checks = [home[flag] for flag, _ in guards]
-    for g in groups if guards else ():
-        inside = computed(g, home)
-        before[g].update(home[flag] for flag, node in guards if base(node, home) in inside)
     placed = _in_place(groups, reads, before, home, set(outputs), updates, checks)
     order = _sorted(groups, before)
     return Plan(tuple(order), {g: tuple(reads[g]) for g in order}, home, placed)
@@ -103,19 +109,33 @@ def computed(group: Group, home: Homes) -> set[Expr]:
     return found
 
 
+def _before(
+    groups: Sequence[Group], reads: Mapping[Group, Mapping[Expr, None]], home: Homes,
+    guards: Sequence[tuple[Expr, Expr]],
+) -> dict[Group, set[Group]]:  # fmt: skip
+    """Give the groups that each group needs: those that store what it loads, and the checks of what it indexes with."""
+    before = {g: {home[r] for r in reads[g] if r in home} - {g} for g in groups}
+    for g in groups if guards else ():
+        inside = computed(g, home)
+        before[g].update(home[flag] for flag, node in guards if base(node, home) in inside)
+    return before
+
+
 # -- merging -------------------------------------------------------------------------------------------------------
 
 
-def _merged(groups: Sequence[Group], home: dict[Expr, Group]) -> list[Group]:
+def _merged(
+    groups: Sequence[Group], home: dict[Expr, Group], guards: Sequence[tuple[Expr, Expr]]
+) -> list[Group]:
     """Merge map groups over one domain that feed each other in place, or load the same large tensor."""
-    reads = {g: {n for n, _ in accesses(g, home)} for g in groups}
-    order = _sorted(groups, {g: {home[r] for r in reads[g] if r in home} - {g} for g in groups})
+    reads = {g: dict.fromkeys(n for n, _ in accesses(g, home)) for g in groups}
+    before = _before(groups, reads, home, guards)
+    order = _sorted(groups, before)
     earlier: dict[Group, int] = {}
     for g in order:
         mask = 0
-        for r in reads[g]:
-            if r in home and home[r] is not g:
-                mask |= earlier[home[r]] | 1 << home[r].number
+        for b in before[g]:
+            mask |= earlier[b] | 1 << b.number
         earlier[g] = mask
     readers: dict[Expr, list[Group]] = {}
     gone: set[Group] = set()

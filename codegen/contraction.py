@@ -1,7 +1,7 @@
 """Contractions: the roles of their axes, and the choice between a register tile and a fold.
 
-In: a group whose root is a Contraction. Out: its kernels. Operands are read through their strides, so a transposed one is
-never copied as a whole. It must not know operators.
+In: a group whose root is a Contraction. Out: its kernels. Operands are read through their strides, so a transposed one
+is never copied as a whole. It must not know operators.
 """
 
 from __future__ import annotations

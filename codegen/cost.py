@@ -1,7 +1,7 @@
 """Cost: how much work a group is, so that the runtime knows how many threads it is worth.
 
-In: a group. Out: a size in flops, where moving a number from or to memory counts as `MOVE` and a transcendental function
-as `FUNCTION`. An estimate: it decides who computes, never what.
+In: a group. Out: a size in flops, where moving a number from or to memory counts as `MOVE` and a transcendental
+function as `FUNCTION`. An estimate: it decides who computes, never what.
 """
 
 from __future__ import annotations

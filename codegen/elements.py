@@ -22,7 +22,7 @@ from symgrad.dtypes import BOOL, INT64, DType
 from symgrad.expr import Expr, literal
 from symgrad.ops.row import row_of
 from symgrad.ops.structure import Cast, Coordinate, Gather, Indices, Layout, Map, Random
-from symgrad.shape import Shape, Size, dim, names, product, substitute
+from symgrad.shape import Shape, Size, dim, names, product, simplify_with, substitute
 
 RootValue = Callable[[Indices], Value]
 
@@ -214,7 +214,7 @@ class Elements:
         self.accesses.append((index, shape))
         if self.flat is not None:
             return (index, shape) if not any(names(i) for i in index) else ((self.flat,), (product(shape),))
-        return tuple(substitute(i, self.env) for i in index), shape
+        return _rejoined(tuple(substitute(i, self.env) for i in index), shape)
 
     def _gather(self, node: Expr, structure: Gather, index: Indices, raw: Value) -> Value:
         """Load the element that a computed position names; negative positions count from the end."""
@@ -255,6 +255,20 @@ def _flat_index(index: Indices, shape: Shape) -> Size:
     return flat
 
 
+def _rejoined(index: Indices, shape: Shape) -> tuple[Indices, Shape]:
+    """Address a tensor as a vector where that undoes divisions: x[i // M, i % M] is element i of what lies in a row."""
+    divisions = sum(map(_divisions, index))
+    if not divisions:
+        return index, shape
+    flat = simplify_with(_flat_index(index, shape), {})
+    return ((flat,), (product(shape),)) if _divisions(flat) < divisions else (index, shape)
+
+
+def _divisions(size: Size) -> int:
+    """Count the quotients and remainders in an index."""
+    return 0 if isinstance(size, int) else sum(atom.is_compound for _, term in size.terms() for atom, _ in term)
+
+
 def _free_dims(buffers: Sequence[Buffer], body: Sequence[Stmt]) -> tuple[str, ...]:
     """Give the dimension names that the kernel mentions but does not bind, sorted."""
     found: set[str] = set()
@@ -272,7 +286,7 @@ def _free_dims(buffers: Sequence[Buffer], body: Sequence[Stmt]) -> tuple[str, ..
             for name in item.__dataclass_fields__:
                 visit(getattr(item, name))
         elif not isinstance(item, str | int | float | None):
-            found.update(names(item))  # type: ignore[arg-type]
+            found.update(names(item))
 
     visit(tuple(b.shape for b in buffers))
     visit(tuple(body))

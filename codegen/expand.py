@@ -1,9 +1,9 @@
 """Expand: bring a graph into the few forms that lowering knows.
 
-In: expressions of any rows. Out: expressions of the same values without Composite rows, whose folds reduce one axis each
-and keep no unit axes. The order in which a reduction adds is decided here and below, by structure and shapes alone:
-adjacent reduced axes are merged by a reshape, separate ones are reduced one after the other, the last first. It must not
-know kernels.
+In: expressions of any rows. Out: expressions of the same values without Composite rows, whose folds reduce one axis
+each and keep no unit axes. The order in which a reduction adds is decided here and below, by structure and shapes
+alone: adjacent reduced axes are merged by a reshape, separate ones are reduced one after the other, the last first. It
+must not know kernels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Folds: reductions as loops, in an order that structure, shapes and dtypes alone decide.
 
-In: a group whose root reduces one axis (a Fold, or a Contraction without an axis to vectorise over). Out: one kernel, or
-two where the axis may be longer than a chunk: chunks first, then a tree over the chunks with the epilogue.
+In: a group whose root reduces one axis (a Fold, or a Contraction without an axis to vectorise over). Out: one kernel,
+or two where the axis may be longer than a chunk: chunks first, then a tree over the chunks with the epilogue.
 
 The order, on every machine and for every number of threads:
 - an axis is cut into chunks; within a chunk elements go to interleaved partial states, which a tree joins
@@ -18,7 +18,24 @@ from dataclasses import dataclass
 from codegen.elements import Bindings, Elements, Lowered, Temp
 from codegen.group import Group
 from codegen.ir import (
-    Access, Alloc, Const, For, If, Index, Let, Load, Local, Name, Op, Set, Space, Stmt, Store, Tag, Value, While,
+    Access,
+    Alloc,
+    Const,
+    For,
+    If,
+    Index,
+    Let,
+    Load,
+    Local,
+    Name,
+    Op,
+    Set,
+    Space,
+    Stmt,
+    Store,
+    Tag,
+    Value,
+    While,
 )  # fmt: skip
 from codegen.machine import Machine
 from codegen.nest import group_dtypes, lanes, smaller
@@ -61,14 +78,17 @@ class Shapes:
 
     @property
     def chunk(self) -> int:
+        """Give the length of a chunk."""
         return ALONG_CHUNK if self.along else ACROSS_CHUNK
 
     @property
     def chunks(self) -> Size:
+        """Give the number of chunks."""
         return (self.size + self.chunk - 1) // self.chunk
 
     @property
     def is_single(self) -> bool:
+        """Tell whether one chunk holds the axis, whatever the dimensions are."""
         return isinstance(self.size, int) and self.size <= self.chunk
 
 
@@ -145,7 +165,9 @@ def _partials(reduction: Reduction, size: Size, width: int) -> int:
     return count
 
 
-def _states(prefix: str, reduction: Reduction, shape: tuple[int, ...], bindings: Bindings) -> tuple[list[str], list[Stmt]]:
+def _states(
+    prefix: str, reduction: Reduction, shape: tuple[int, ...], bindings: Bindings
+) -> tuple[list[str], list[Stmt]]:
     names = [bindings.fresh(prefix) for _ in reduction.dtypes]
     return names, [Alloc(n, d, shape, Space.REGISTER) for n, d in zip(names, reduction.dtypes, strict=True)]
 
@@ -231,7 +253,9 @@ def _outer(shape: Shape, index: Indices, body: Sequence[Stmt], parallel: bool = 
     return tuple(body)
 
 
-def _blocks(shape: Shape, index: Indices, block: int, body: Sequence[Stmt], first: str, parallel: bool) -> tuple[Stmt, ...]:
+def _blocks(
+    shape: Shape, index: Indices, block: int, body: Sequence[Stmt], first: str, parallel: bool
+) -> tuple[Stmt, ...]:
     """Loop over blocks of the last axis inside loops over the others."""
     tag = Tag.PARALLEL if parallel and len(shape) == 1 else Tag.SERIAL
     return _outer(shape[:-1], index, [For(first, 0, shape[-1], tuple(body), block, tag)], parallel)
@@ -293,16 +317,15 @@ def _chunked(
         inner = _within(place[-1], shapes.results[-1], block, write)
         body.append(For(p, 0, block, tuple(inner), width, Tag.VECTOR))
     chunk_loop = [For(c, 0, shapes.chunks, (*head, *body), 1, Tag.SERIAL if by_result else Tag.PARALLEL)]
-    if shapes.along:
-        return _outer(shapes.results, index, chunk_loop, by_result) if by_result else _chunks_first(shapes, c, head, body, index)
     if by_result:
+        if shapes.along:
+            return _outer(shapes.results, index, chunk_loop)
         return _blocks(shapes.results, index, block, chunk_loop, first, parallel=True)
-    inner_loops = _blocks(shapes.results, index, block, body, first, parallel=False)
+    if shapes.along:
+        inner_loops = _outer(shapes.results, index, body, parallel=False)
+    else:
+        inner_loops = _blocks(shapes.results, index, block, body, first, parallel=False)
     return (For(c, 0, shapes.chunks, (*head, *inner_loops), 1, Tag.PARALLEL),)
-
-
-def _chunks_first(shapes: Shapes, c: str, head: Sequence[Stmt], body: Sequence[Stmt], index: Indices) -> tuple[Stmt, ...]:
-    return (For(c, 0, shapes.chunks, (*head, *_outer(shapes.results, index, body, parallel=False)), 1, Tag.PARALLEL),)
 
 
 def _splits_by_result(shapes: Shapes) -> bool:

@@ -16,7 +16,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from codegen.reach import (
-    base, extents_of, index_names, is_elementwise, is_literal, is_memory, operand_sites, reads_in_place,
+    base,
+    extents_of,
+    index_names,
+    is_elementwise,
+    is_literal,
+    is_memory,
+    operand_sites,
+    reads_in_place,
     strip,
 )  # fmt: skip
 from codegen.scalars import PRIMITIVES
@@ -27,8 +34,8 @@ from symgrad.shape import Shape, coefficient, product
 
 ROOTS = (Fold, Contraction, Place, Scatter)
 PIECEWISE = (Place, Scatter)  # written piece by piece: no element is final before the kernel ends
-MOST_JOINED = 64  # elementwise nodes that join the group of a reduction
 MOST_WEIGHT = 256  # of the elementwise nodes that one group computes: bounds the size of a kernel
+MOST_JOINED = 128  # of those that join the group of a reduction
 FUNCTION_WEIGHT = 8  # of a node that becomes many instructions
 
 
@@ -137,7 +144,7 @@ class _Cut:
         for operand, _ in operand_sites(node, index_names(node.shape)):
             source = base(operand, self.layouts)
             home = self.member.get(source)
-            if home is not None and len(home.nodes) < MOST_JOINED and reads_in_place(node, operand, source):
+            if home is not None and home.weight < MOST_JOINED and reads_in_place(node, operand, source):
                 found[home.number] = home
         return [found[k] for k in sorted(found, reverse=True)]
 
@@ -155,6 +162,7 @@ class _Cut:
 
     def _enter(self, node: Expr, target: Group, mask: int) -> None:
         target.nodes.append(node)
+        target.weight += _weight(node)
         self.member[node] = target
         bit = 1 << target.number
         gained = mask & ~bit & ~self.earlier[target.number]
@@ -195,8 +203,9 @@ class _Cut:
         elif home is not None and (stored or places != {home.number}):
             self.home[node] = home
         self.places[node] = places if home is None else {home.number}
-        for number in self.places[node]:
-            self.groups[number].weight += _weight(node)
+        if node not in self.member:
+            for number in self.places[node]:
+                self.groups[number].weight += _weight(node)
 
     def _is_full(self, places: Iterable[int]) -> bool:
         """Tell whether a group that would compute one node more has its fill."""

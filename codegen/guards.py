@@ -19,7 +19,7 @@ from symgrad.shape import Size
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guard:
-    """`flag` is true when an element of `indices` is not a position of an axis of this extent; `node` reads through it."""
+    """`flag` is true when an element of `indices` is no position of an axis of this extent; `node` reads through it."""
 
     flag: Expr
     node: Expr

@@ -57,7 +57,7 @@ class Iteration:
 
 
 def bind(compiled: Compiled, dims: Mapping[str, int], iteration: Iteration | None = None) -> Bound:
-    """Plan the memory of a program for these dimensions; with an iteration the whole is a loop that `patch_loop` sets."""
+    """Plan the memory of a program for these dimensions; with an iteration it is a loop that `patch_loop` sets."""
     places = _Places(compiled, iteration.strides if iteration is not None else {})
     steps = _with_barriers(compiled.steps, places)
     sketch: list[Record] = [Launch(0, (), barrier=barrier, guard=s.is_guard) for s, barrier in steps]

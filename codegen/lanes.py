@@ -155,6 +155,11 @@ def rint(x: Lane) -> Lane:
     return apply("rint", x)
 
 
+def floor(x: Lane) -> Lane:
+    """Give the greatest integer not above."""
+    return apply("floor", x)
+
+
 def truncate(x: Lane, count: int) -> Lane:
     """Clear so many of the last bits of a float."""
     return (x.bits & -(1 << count)).bits

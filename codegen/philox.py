@@ -14,7 +14,7 @@ from codegen.ir import Const, Index, Op, Value
 from symgrad.dtypes import DType
 from symgrad.shape import Size
 
-U32, I64 = DType.UINT32, DType.INT64
+U32, I64, F64 = DType.UINT32, DType.INT64, DType.FLOAT64
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
@@ -51,7 +51,7 @@ def _xor(a: Value, b: Value, c: Value) -> Value:
     return Op("xor", (Op("xor", (a, b), U32), c), U32)
 
 
-def _unit(high: Value, low: Value, dtype: DType, more: int = 0) -> Value:
+def _unit(high: Value, low: Value, dtype: DType, more: int = 0) -> Op:
     """Give (bits + more) units: 24 bits of one word for float32, 53 bits of two words for float64."""
     if dtype is DType.FLOAT32:
         bits, scale = Op("lshr", (high, Const(8, U32)), U32), 2.0**-24
@@ -70,11 +70,18 @@ def uniform(block: Words, dtype: DType) -> Value:
 
 
 def normal(block: Words, dtype: DType) -> Value:
-    """Give a standard normal number by the Box-Muller transform of two uniform ones, the first in (0, 1]."""
-    logarithm = Op("log", (_unit(block[0], block[1], dtype, 1),), dtype)
-    angle = Op("mul", (_unit(block[2], block[3], dtype), Const(2 * math.pi, dtype)), dtype)
-    length = Op("sqrt", (Op("mul", (Const(-2.0, dtype), logarithm), dtype),), dtype)
-    return Op("mul", (length, Op("cos", (angle,), dtype)), dtype)
+    """Give a standard normal number by the Box-Muller transform of two uniform ones, the first in (0, 1].
+
+    It is computed in float64 and rounded once, as `symgrad.philox` does.
+    """
+    first, second = _wide(_unit(block[0], block[1], dtype, 1)), _wide(_unit(block[2], block[3], dtype))
+    length = Op("sqrt", (Op("mul", (Const(-2.0, F64), Op("log", (first,), F64)), F64),), F64)
+    number = Op("mul", (length, Op("cos", (Op("mul", (second, Const(2 * math.pi, F64)), F64),), F64)), F64)
+    return number if dtype is F64 else Op("cast", (number,), dtype)
+
+
+def _wide(value: Op) -> Op:
+    return value if value.dtype is F64 else Op("cast", (value,), F64)
 
 
 KINDS: dict[str, Callable[[Words, DType], Value]] = {"uniform": uniform, "normal": normal}

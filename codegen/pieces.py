@@ -94,31 +94,32 @@ def scatter_kernels(group: Group, home: Homes, machine: Machine) -> list[Lowered
         Store(out, target, Op("add", (Load(out, target, root.dtype), Name(term, root.dtype)), root.dtype)),
     ]  # fmt: skip
     free = [a for a in range(values.ndim) if a not in serial and not is_unit(values.shape[a])]
-    body = _free_loops(values.shape, index, free, find, add, lanes(machine, [root.dtype]))
+    ends = bindings.fresh("lo"), bindings.fresh("hi")
+    body = _free_loops(values.shape, index, free, find, add, lanes(machine, [root.dtype]), ends)
     for axis in reversed([a for a in serial if not is_unit(values.shape[a])]):
         body = [For(str(index[axis]), 0, values.shape[axis], tuple(body))]
     if free:
-        body = _split_last(values.shape[free[-1]], index[free[-1]], body, bindings)
+        body = _split_last(values.shape[free[-1]], body, bindings, ends)
     return [_fill(root, machine), bindings.finish("scatter", body)]
 
 
 def _free_loops(
-    shape: Shape, index: Indices, free: list[int], find: list[Stmt], add: list[Stmt], width: int
+    shape: Shape, index: Indices, free: list[int], find: list[Stmt], add: list[Stmt], width: int, ends: tuple[str, str]
 ) -> list[Stmt]:
-    """Loop over the independent axes at one position, the last in vectors between `lo` and `hi`."""
+    """Loop over the independent axes at one position, the last in vectors between two ends."""
     if not free:
         return [*find, *add]
     last = free[-1]
-    body: list[Stmt] = [For(str(index[last]), dim("lo"), dim("hi"), tuple(add), width, Tag.VECTOR)]
+    body: list[Stmt] = [For(str(index[last]), dim(ends[0]), dim(ends[1]), tuple(add), width, Tag.VECTOR)]
     for axis in reversed(free[:-1]):
         body = [For(str(index[axis]), 0, shape[axis], tuple(body))]
     return [*find, *body]
 
 
-def _split_last(size: Size, name: Size, body: list[Stmt], bindings: Bindings) -> list[Stmt]:
+def _split_last(size: Size, body: list[Stmt], bindings: Bindings, ends: tuple[str, str]) -> list[Stmt]:
     """Divide the last independent axis among threads in blocks."""
     block = bindings.fresh("j")
-    ends: list[Stmt] = [
-        Let("lo", Index(dim(block))), Let("hi", Op("min", (Index(dim(block) + 256), Index(size)), INT64)),
+    lets: list[Stmt] = [
+        Let(ends[0], Index(dim(block))), Let(ends[1], Op("min", (Index(dim(block) + 256), Index(size)), INT64)),
     ]  # fmt: skip
-    return [For(block, 0, size, (*ends, *body), 256, Tag.PARALLEL)]
+    return [For(block, 0, size, (*lets, *body), 256, Tag.PARALLEL)]

@@ -1,7 +1,7 @@
 """The pipeline: expressions to a compiled program.
 
-In: inputs (symbols), outputs, new values of parameters, options. Out: a `Compiled`: linked kernels in the order of their
-launches and what each buffer is bound to. `codegen.kernel` binds it to dimensions and arrays, and runs it.
+In: inputs (symbols), outputs, new values of parameters, options. Out: a `Compiled`: linked kernels in the order of
+their launches and what each buffer is bound to. `codegen.kernel` binds it to dimensions and arrays, and runs it.
 
     stage      in -> out                                             file
     guards     graph -> + range checks of indices                    guards.py
@@ -57,8 +57,8 @@ class Step:
 class Compiled:
     """A program that any dimensions and arrays can be bound to.
 
-    `stored` maps a node that a kernel writes to the parameter whose memory it belongs into; `results` are the nodes that
-    hold the outputs; `flags` belong into the status word.
+    `results` are the nodes that hold the outputs; `updated` maps the nodes that hold new values to the parameters in
+    whose memory they lie; `flags` lie in the status word.
     """
 
     inputs: tuple[Expr, ...]
@@ -72,8 +72,9 @@ class Compiled:
 
 
 def compile_graph(
-    inputs: Sequence[Expr], outputs: Sequence[Expr], updates: Updates, options: Options, *, trusted: Collection[Expr] = ()
-) -> Compiled:
+    inputs: Sequence[Expr], outputs: Sequence[Expr], updates: Updates, options: Options, *,
+    trusted: Collection[Expr] = (),
+) -> Compiled:  # fmt: skip
     """Compile a graph to a program, with range checks of all indices but the trusted ones.
 
     Raise CompileError where that is not possible.

@@ -1,7 +1,7 @@
 """Reach: which element of which stored tensor an index reaches.
 
-In: a node and the index of one of its elements. Out: the node behind its layouts with the element's index there, and the
-operands that an elementwise node reads at that index. Pure index algebra; nothing is emitted.
+In: a node and the index of one of its elements. Out: the node behind its layouts with the element's index there, and
+the operands that an elementwise node reads at that index. Pure index algebra; nothing is emitted.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def broadcast_index(index: Indices, shape: Shape) -> Indices:
 
 
 def reads_in_place(consumer: Expr, operand: Expr, target: Expr) -> bool:
-    """Tell whether each element of `consumer` reads, through `operand`'s layouts, the element of `target` at its own index.
+    """Tell whether each element of `consumer` reads, through an operand's layouts, the target at its own index.
 
     Axes of size 1 do not count. Then the consumer can be computed where the target's element is in a register.
     """

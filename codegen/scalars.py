@@ -15,7 +15,8 @@ import numpy as np
 from codegen.ir import Const, Index, Load, Name, Op, Value
 from symgrad.dtypes import BOOL, INT64, DType
 from symgrad.errors import CompileError
-from symgrad.formula import Call, Const as Constant, Formula, Num, Var, parse
+from symgrad.formula import Call, Formula, Num, Var, parse
+from symgrad.formula import Const as Constant
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Map
 
@@ -88,8 +89,13 @@ def _floor_divide(x: Value, y: Value) -> Value:
     return Op("floor", (Op("div", (x, y), dtype),), dtype) if dtype.is_float else Op("floordiv", (x, y), dtype)
 
 
-def _floor(x: Value) -> Value:
-    return Op("floor", (x,), dtype_of(x)) if dtype_of(x).is_float else x
+def _rounding(op: str) -> Builder:
+    """Round floats; integers are whole already."""
+    return lambda x: Op(op, (x,), dtype_of(x)) if dtype_of(x).is_float else x
+
+
+def _right_shift(x: Value, y: Value) -> Value:
+    return Op("lshr" if dtype_of(x).kind == "u" else "ashr", (x, y), dtype_of(x))
 
 
 def _remainder(x: Value, y: Value) -> Value:
@@ -102,12 +108,16 @@ def _remainder(x: Value, y: Value) -> Value:
 # The operators that are not defined by others; names with no entry are functions of `codegen.vecmath`.
 PRIMITIVES: dict[str, Builder] = {
     "add": _commutative("add"), "subtract": _same("sub"), "multiply": _commutative("mul"), "divide": _same("div"),
-    "negative": _same("neg"), "abs": _abs, "sqrt": _same("sqrt"), "floor": _floor,
+    "negative": _same("neg"), "abs": _abs, "sqrt": _same("sqrt"),
+    "floor": _rounding("floor"), "ceil": _rounding("ceil"), "trunc": _rounding("trunc"), "round": _rounding("rint"),
     "power": _power, "floor_divide": _floor_divide, "remainder": _remainder, "where": where,
+    "fmod": _same("rem"),
     "equal": _compare("eq"), "not_equal": _compare("ne"), "less": _compare("lt"), "less_equal": _compare("le"),
     "greater": _compare("gt"), "greater_equal": _compare("ge"),
     "logical_and": _commutative("and"), "logical_or": _commutative("or"), "logical_xor": _commutative("xor"),
     "logical_not": _same("not"),
+    "bitwise_and": _commutative("and"), "bitwise_or": _commutative("or"), "bitwise_xor": _commutative("xor"),
+    "bitwise_invert": _same("not"), "bitwise_left_shift": _same("shl"), "bitwise_right_shift": _right_shift,
 }  # fmt: skip
 
 

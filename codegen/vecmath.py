@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from codegen import vecmath_erf, vecmath_exp, vecmath_log, vecmath_trig
+from codegen import vecmath_erf, vecmath_exp, vecmath_gamma, vecmath_log, vecmath_root, vecmath_trig
 from codegen.ir import Value
 from codegen.lanes import Lane
 from symgrad.dtypes import FLOAT32, FLOAT64, DType
@@ -36,6 +36,12 @@ UNARY: dict[str, Callable[[Lane], Lane]] = {
     "atanh": vecmath_log.atanh,
     "erf": vecmath_erf.erf,
     "erfc": vecmath_erf.erfc,
+    "ndtr": vecmath_erf.ndtr,
+    "gelu_tanh": vecmath_erf.gelu_tanh,
+    "lgamma": vecmath_gamma.lgamma,
+    "digamma": vecmath_gamma.digamma,
+    "trigamma": vecmath_gamma.trigamma,
+    "cbrt": vecmath_root.cbrt,
     "sin": vecmath_trig.sin,
     "cos": vecmath_trig.cos,
     "tan": vecmath_trig.tan,
@@ -47,6 +53,9 @@ UNARY: dict[str, Callable[[Lane], Lane]] = {
 BINARY: dict[str, Callable[[Lane, Lane], Lane]] = {
     "pow": vecmath_log.pow,
     "atan2": vecmath_trig.atan2,
+    "hypot": vecmath_root.hypot,
+    "rem": vecmath_root.rem,
+    "polygamma": vecmath_gamma.polygamma,
 }
 
 

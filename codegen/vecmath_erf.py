@@ -1,4 +1,4 @@
-"""Vector mathematics, part three: erf, erfc.
+"""Vector mathematics, part three: erf, erfc, ndtr, gelu_tanh.
 
 In: a `Lane` of float32 or float64. Out: the formula as a `Lane`, for `codegen.vecmath`. Knows nothing of vectors:
 what it builds is the same arithmetic in every lane, without branches, tables in memory or estimates.
@@ -7,10 +7,15 @@ what it builds is the same arithmetic in every lane, without branches, tables in
 
 from __future__ import annotations
 
-from codegen.lanes import Lane, copysign, fma, horner, truncate, where
-from codegen.vecmath_exp import exp_normal, expm1_parts
+import math
+
+from codegen.lanes import Lane, clamp, copysign, fma, horner, truncate, where
+from codegen.vecmath_exp import exp, exp_normal, exp_sum, expm1_parts
 from codegen.vecmath_tables import FORMATS, POLYNOMIALS
 from symgrad.dtypes import FLOAT32, FLOAT64
+
+GELU_LINE = (1.5957691216057308, -9.96930880911092e-17)  # sqrt(8 / pi), in two floats
+GELU_CUBE = (0.07135481627260025, -6.175149918155315e-19)  # 0.044715 sqrt(8 / pi)
 
 
 def erf(x: Lane) -> Lane:
@@ -42,12 +47,64 @@ def erfc_of(x: Lane, limit: float, coefficients: tuple[float, ...]) -> Lane:
     a = abs(x)
     a = where(a > limit, limit, a)
     head = truncate(a, 27)
-    high = head * head  # exact
-    low = (a - head) * (a + head)
-    square = high + low
-    form = FORMATS[x.dtype]
-    q, s = expm1_parts(-square, form, form.bias + 600, (square - high) - low)
-    g = horner((a - 4) / (a + 4), coefficients) / fma(a, 2.0, 1.0)
-    far = fma(g, q, g) * s * 2.0**-600  # so that only the last product can be subnormal
+    far = upper_tail(a, head * head, (a - head) * (a + head), coefficients)
     near = fma(-x, horner(x * x, POLYNOMIALS["erf", x.dtype]), 1.0 - x)
     return where(abs(x) < 1, near, where(x < 0, 2.0 - far, far))
+
+
+def upper_tail(a: Lane, high: Lane, low: Lane, coefficients: tuple[float, ...]) -> Lane:
+    """Give erfc a for a >= 0, of float64 lanes, with a^2 = high + low."""
+    form = FORMATS[a.dtype]
+    square = high + low
+    q, s = expm1_parts(-square, form, form.bias + 600, (square - high) - low)
+    g = horner((a - 4) / (a + 4), coefficients) / fma(a, 2.0, 1.0)
+    return fma(g, q, g) * s * 2.0**-600  # so that only the last product can be subnormal
+
+
+def ndtr(x: Lane) -> Lane:
+    """Give the distribution function of the normal law, erfc(-x / sqrt 2) / 2, accurate in its lower tail.
+
+    As `erfc`, with a = |x| / sqrt 2 and a^2 from x, so that the root's rounding does not count; between, up to
+    |x| = 1/2, 1/2 + erf(x / sqrt 2) / 2. float32 is computed in float64.
+    """
+    wide = x.cast(FLOAT64)
+    limit = 10.5 if x.dtype == FLOAT32 else 27.5
+    a = abs(wide)
+    a = where(a > limit * math.sqrt(2), limit * math.sqrt(2), a)
+    head = truncate(a, 27)
+    coefficients = POLYNOMIALS["erfc", x.dtype]
+    far = upper_tail(a * math.sqrt(0.5), head * head * 0.5, (a - head) * (a + head) * 0.5, coefficients) * 0.5
+    t = wide * math.sqrt(0.5)
+    half = t * 0.5
+    near = 0.5 + fma(half, horner(t * t, POLYNOMIALS["erf", FLOAT64]), half)
+    return where(a < 0.5, near, where(wide < 0, far, 1.0 - far)).cast(x.dtype)
+
+
+def gelu_tanh(x: Lane) -> Lane:
+    """Give x (1 + tanh(v / 2)) / 2 = x / (1 + e^-v), v = sqrt(8 / pi) (x + 0.044715 x^3).
+
+    With E = e^-|v|: x / (1 + E), or x E / (1 + E) where x < 0. In the lower tail E magnifies the rounding of v, which
+    therefore is in two floats; float32 is computed in float64.
+    """
+    wide = x.cast(FLOAT64)
+    v, low = gelu_angle(wide) if x.dtype == FLOAT64 else (wide * fma(wide * wide, GELU_CUBE[0], GELU_LINE[0]), None)
+    if low is None:
+        tail = exp(-abs(v))
+    else:
+        limited = clamp(-abs(v), FORMATS[FLOAT64].exp_low, 0.0)
+        tail = exp_sum(limited, where(limited.equals(-abs(v)), where(v < 0, low, -low), 0.0))
+    bounded = where(wide < -60, -60, wide)  # where E is 0 already: -inf is no factor of 0
+    return (bounded * where(wide < 0, tail, 1.0) / (1.0 + tail)).cast(x.dtype)
+
+
+def gelu_angle(x: Lane) -> tuple[Lane, Lane]:
+    """Give v of `gelu_tanh` as a sum of two floats."""
+    square = x * x
+    square_low = fma(x, x, -square)
+    p = square * GELU_CUBE[0]
+    p_low = fma(square, GELU_CUBE[0], -p) + fma(square, GELU_CUBE[1], square_low * GELU_CUBE[0])
+    q = p + GELU_LINE[0]
+    part = q - p
+    q_low = ((p - (q - part)) + (GELU_LINE[0] - part)) + (p_low + GELU_LINE[1])
+    v = x * q
+    return v, fma(x, q_low, fma(x, q, -v))

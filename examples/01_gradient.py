@@ -29,7 +29,7 @@ def a(W1, inner):
 
 loss = a(W1, b(W2, c(W3)))
 gradients = dict(zip(["dW1", "dW2", "dW3"], sg.grad(loss, [W1, W2, W3]), strict=True))
-print("loss =", loss)
+print(sg.format_equations({"loss": loss}))
 print()
 print(sg.format_equations(gradients))
 

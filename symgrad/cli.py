@@ -16,11 +16,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="symgrad", description="Symbolic gradients, compiled.")
     commands = parser.add_subparsers(dest="command", required=True)
     mnist = commands.add_parser("mnist", help="train the reference network on MNIST")
-    mnist.add_argument("--epochs", type=int, default=5)
+    mnist.add_argument("--epochs", type=_count, default=5)
     mnist.add_argument("--seed", type=int, default=0)
     mnist.add_argument("--data", default=None, help="a folder with the four IDX files")
     given = parser.parse_args(arguments)
-    return train_mnist(given.epochs, given.seed, given.data)
+    try:
+        return train_mnist(given.epochs, given.seed, given.data)
+    except (OSError, sg.FormatError) as error:
+        parser.error(str(error))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
+    return int(text)
 
 
 def train_mnist(epochs: int, seed: int, data: str | None = None) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.dims import with_free_names
 from codegen.emit import emit
 from codegen.jit import assembly
 from codegen.kernel import Bound, bind
@@ -79,13 +80,14 @@ class Function:
         renewed = _checked_updates(updates)
         roots = [*flat, *(v for _, v in renewed)]
         _check_symbols(self.inputs, roots)
+        self._symbols, roots = with_free_names(self.inputs, roots)
         self._conditions = [(n, size) for n in topological(roots) for size in _not_negative(n)]
         if options.simplify:
             roots = simplify(roots)
         outs, values = roots[: len(flat)], roots[len(flat) :]
         self._renewed = [p for p, _ in renewed]
         self._compiled: Compiled = compile_graph(
-            self.inputs, outs, list(zip(self._renewed, values, strict=True)), options
+            self._symbols, outs, list(zip(self._renewed, values, strict=True)), options
         )
         self._results = tuple(dict.fromkeys(self._compiled.results))
         self._position = [_position(self._results, r) for r in self._compiled.results]
@@ -150,7 +152,7 @@ class Function:
         return [values[label(n)] for n in self.inputs]
 
     def _dims(self, key: tuple[tuple[int, ...], ...]) -> dict[str, int]:
-        return bind_shapes(dict(zip(self.inputs, key, strict=True)))
+        return bind_shapes(dict(zip(self._symbols, key, strict=True)))
 
     def _plan(self, key: tuple[tuple[int, ...], ...]) -> Plan:
         """Bind a new combination of shapes; ShapeError if it does not fit the graph."""
@@ -209,7 +211,7 @@ class Function:
 
     def _raise_index_error(self, values: Sequence[np.ndarray]) -> None:
         """Find the index that a guard has refused, and say where it stands."""
-        env = dict(zip(self.inputs, values, strict=True))
+        env = dict(zip(self._symbols, values, strict=True))
         dims = self._dims(tuple(v.shape for v in values))
         for guard in self._compiled.guards:
             extent = evaluate(guard.extent, dims)
@@ -224,6 +226,9 @@ class Function:
                     where=where_text([guard.node]), hint=f"Valid: {-extent} to {extent - 1}.",
                 )  # fmt: skip
         raise IndexRangeError(f"{self.name}: an index is out of range")
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise TypeError("a compiled function is neither copied nor pickled: it is bound to memory. Compile another.")
 
     def __repr__(self) -> str:
         return f"<Function {self.name}({', '.join(map(label, self.inputs))})>"
@@ -326,7 +331,7 @@ def _check_symbols(inputs: Sequence[Expr], roots: Sequence[Expr]) -> None:
 
 
 def _not_negative(node: Expr) -> list[Size]:
-    """List the sizes that must not be negative for a node to have a meaning: room for slices, something to choose from."""
+    """List the sizes that must not be negative: room for slices, something to choose from."""
     structure = row_of(node).structure
     if isinstance(structure, Fold) and not structure.empty:
         return [node.args[0].shape[axis] - 1 for axis in node.attrs["axes"]]

@@ -30,16 +30,28 @@ def _to_table() -> dict[str, Callable[..., Any]]:
     def where(c: Any, a: Any, b: Any) -> Any:
         return sp.Piecewise((a, c), (b, True))
 
+    def trunc(x: Any) -> Any:
+        return sp.sign(x) * sp.floor(sp.Abs(x))
+
     return {
         "add": sp.Add, "multiply": sp.Mul, "power": sp.Pow, "negative": lambda x: -x, "subtract": lambda x, y: x - y,
         "divide": lambda x, y: x / y, "square": lambda x: x**2, "reciprocal": lambda x: 1 / x,
         "floor_divide": lambda x, y: sp.floor(x / y), "remainder": lambda x, y: x - y * sp.floor(x / y),
-        "floor": sp.floor, "abs": sp.Abs, "sign": sp.sign, "maximum": sp.Max, "minimum": sp.Min,
+        "floor": sp.floor, "ceil": sp.ceiling, "round": lambda x: sp.floor(x + sp.Rational(1, 2)),  # ties aside
+        "trunc": trunc, "fmod": lambda x, y: x - y * trunc(x / y), "abs": sp.Abs, "sign": sp.sign, "maximum": sp.Max, "minimum": sp.Min,
         "sqrt": sp.sqrt, "exp": sp.exp, "expm1": lambda x: sp.exp(x) - 1,
-        "log": sp.log, "log1p": lambda x: sp.log(1 + x), "sin": sp.sin, "cos": sp.cos, "tanh": sp.tanh, "erf": sp.erf,
+        "cbrt": lambda x: x ** sp.Rational(1, 3), "exp2": lambda x: 2**x,  # the root of what is not negative
+        "log": sp.log, "log2": lambda x: sp.log(x) / sp.log(2), "log10": lambda x: sp.log(x) / sp.log(10),
+        "log1p": lambda x: sp.log(1 + x), "logaddexp": lambda x, y: sp.log(sp.exp(x) + sp.exp(y)),
+        "sin": sp.sin, "cos": sp.cos, "tan": sp.tan, "asin": sp.asin, "acos": sp.acos, "atan": sp.atan,
+        "sinh": sp.sinh, "cosh": sp.cosh, "tanh": sp.tanh, "asinh": sp.asinh, "acosh": sp.acosh, "atanh": sp.atanh,
+        "atan2": sp.atan2, "hypot": lambda x, y: sp.sqrt(x**2 + y**2),
+        "erf": sp.erf, "erfc": sp.erfc, "ndtr": lambda x: sp.erfc(-x / sp.sqrt(2)) / 2,
+        "lgamma": sp.loggamma, "digamma": sp.digamma, "trigamma": sp.trigamma, "polygamma": sp.polygamma,
+        "gelu_tanh": lambda x: x / (1 + sp.exp(-sp.sqrt(8 / sp.pi) * (x + sp.Rational(44715, 10**6) * x**3))),
         "sigmoid": lambda x: 1 / (1 + sp.exp(-x)), "softplus": lambda x: sp.log(1 + sp.exp(x)),
         "relu": lambda x: where(x <= 0, 0, x), "where": where,
-        "isnan": lambda x: sp.false, "stop_gradient": lambda x: x,
+        "isnan": lambda x: sp.false, "isinf": lambda x: sp.false, "isfinite": lambda x: sp.true, "stop_gradient": lambda x: x,
         "equal": sp.Eq, "not_equal": sp.Ne, "less": sp.Lt, "less_equal": sp.Le,
         "greater": sp.Gt, "greater_equal": sp.Ge,
         "logical_and": sp.And, "logical_or": sp.Or, "logical_xor": sp.Xor, "logical_not": sp.Not,
@@ -92,12 +104,18 @@ def _from_table() -> dict[str, Callable[..., Formula]]:
     def text(template: str) -> Callable[..., Formula]:
         return lambda *args: substitute(parse(template), dict(zip("xy", args, strict=False)))
 
-    same = ("exp", "log", "sin", "cos", "tanh", "erf", "floor", "sign")
+    def polygamma(order: Formula, x: Formula) -> Formula:
+        known = {Num(0): "digamma", Num(1): "trigamma"}
+        return Call(known[order], (x,)) if order in known else Call("polygamma", (order, x))
+
+    same = (
+        "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+        "erf", "erfc", "floor", "sign",
+    )  # fmt: skip
     return {
         **{name: text(f"{name}(x)") for name in same},
         "Abs": text("abs(x)"), "Max": chain("maximum"), "Min": chain("minimum"), "Mod": text("x % y"),
-        "ceiling": text("-floor(-x)"), "tan": text("sin(x) / cos(x)"), "erfc": text("1 - erf(x)"),
-        "sinh": text("0.5 * (exp(x) - exp(-x))"), "cosh": text("0.5 * (exp(x) + exp(-x))"),
+        "ceiling": text("ceil(x)"), "atan2": text("atan2(x, y)"), "loggamma": text("lgamma(x)"), "polygamma": polygamma,
         "Equality": text("x == y"), "Unequality": text("x != y"), "StrictLessThan": text("x < y"),
         "LessThan": text("x <= y"), "StrictGreaterThan": text("x > y"), "GreaterThan": text("x >= y"),
         "And": chain("logical_and"), "Or": chain("logical_or"), "Xor": chain("logical_xor"), "Not": text("~x"),
@@ -133,7 +151,7 @@ def from_sympy(expr: Any, env: Mapping[Any, Formula] | None = None) -> Formula:
     if kind not in _from_table():
         raise FormatError(
             f"{expr} has no translation", got=f"SymPy's {kind}",
-            hint="Write it with exp log sin cos tan tanh sinh cosh erf sqrt Abs sign Max Min floor Piecewise.",
+            hint="Write it with exp log sin cos tan tanh sinh cosh erf loggamma sqrt Abs sign Max Min floor Piecewise.",
         )  # fmt: skip
     return _from_table()[kind](*(from_sympy(a, given) for a in expr.args))
 

@@ -4,22 +4,43 @@ In: expressions, what to differentiate with respect to (any expressions), cotang
 so gradients can be printed, simplified, compiled and differentiated again. The sweep is iterative, visits each node
 once, and only nodes that lie between the results and what is asked for; broadcasting is undone here and nowhere else.
 Every cotangent remembers the chain-rule step it came from (`side.origins`). It must not know any operator by name.
+
+Choices. Behind `where(c, a, b)` the cotangent of `a` means something only where c holds. A derivative evaluated off
+that support may be infinite or NaN, and a zero cotangent times such a number is NaN: the branch not taken would leak.
+So a cotangent carries its *support* through elementwise operators, and is masked, `where(c, g, 0)`, when it leaves
+them: to be summed, returned, added to another one, handed to any other operator (`support.py`). It is one selection,
+as the chain rule asks for anyway, but behind the singular factors instead of before them; second derivatives find it
+there and treat it in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from symgrad import side
-from symgrad.errors import GradientError, nearest
-from symgrad.expr import Expr, TensorType, constant_node, topological
+from symgrad.errors import GradientError
+from symgrad.expr import Expr, constant_node, topological
+from symgrad.formula import Call, Formula, Num
 from symgrad.ops.calculus import derivative_of, scale
-from symgrad.ops.row import ROWS, Row, as_expr, cast, describe, label, no_gradient, row_of, unbroadcast, where_text
-from symgrad.ops.structure import Composite, Map
+from symgrad.ops.row import cast, describe, no_gradient, row_of
+from symgrad.ops.structure import Cast, Composite, Map
+from symgrad.request import (
+    check_float,
+    check_loss,
+    check_reached,
+    complete,
+    fitted,
+    flows,
+    parts,
+    restore,
+    variables,
+)  # fmt: skip
 from symgrad.shape import format_shape
 from symgrad.simplifier import simplify as simplify_graph
 from symgrad.simplifier import stabilise
+from symgrad.support import Cotangent, added, chosen, passed_on, settled, shrunk
 
 __all__ = ["grad", "value_and_grad", "vjp"]
 
@@ -56,16 +77,16 @@ def value_and_grad(loss: Expr, wrt: Any, *, simplify: bool = True, disconnected:
     >>> float(sg.evaluate(value, {x: 3.0})), float(sg.evaluate(slope, {x: 3.0}))
     (9.0, 6.0)
     """
-    _check_loss(loss)
-    targets = _targets(wrt, disconnected)
+    check_loss(loss)
+    targets = variables(wrt, disconnected)
     with side.building_at(None):
-        _check_reached([loss], targets, disconnected)
+        check_reached([loss], targets, disconnected)
         if simplify:
             loss = stabilise(loss, targets)
-        grads = _complete(_sweep([(loss, constant_node(1, loss.dtype))], targets), targets)
+        grads = complete(sweep([(loss, constant_node(1, loss.dtype))], targets), targets)
         if simplify:
             loss, *grads = simplify_graph([loss, *grads])
-    return loss, _rebuild(wrt, iter(grads))
+    return loss, restore(wrt, iter(grads))
 
 
 def vjp(outputs: Any, wrt: Any, cotangents: Any, *, simplify: bool = True, disconnected: str = "error") -> Any:
@@ -81,122 +102,45 @@ def vjp(outputs: Any, wrt: Any, cotangents: Any, *, simplify: bool = True, disco
     >>> sg.vjp(A @ x, A, g).shape
     (2, 3)
     """
-    results, given = list(_parts(outputs)), list(_parts(cotangents))
+    results, given = list(parts(outputs)), list(parts(cotangents))
     if len(results) != len(given):
         raise GradientError("vjp takes one cotangent for each output", got=f"{len(given)} for {len(results)}")
-    targets = _targets(wrt, disconnected)
+    targets = variables(wrt, disconnected)
+    pairs = [(check_float("output", out), g) for out, g in zip(results, given, strict=True)]
     with side.building_at(None):
-        seeds = [(_check_float("output", out), _seed(out, g)) for out, g in zip(results, given, strict=True)]
-        _check_reached(results, targets, disconnected)
+        seeds = [(out, fitted("cotangent has the shape of its output", out, g)) for out, g in pairs]
+        check_reached(results, targets, disconnected)
         if simplify:
             stable = stabilise([out for out, _ in seeds], targets)
             seeds = [(out, g) for out, (_, g) in zip(stable, seeds, strict=True)]
-        grads = _complete(_sweep(seeds, targets), targets)
+        grads = complete(sweep(seeds, targets), targets)
         if simplify:
             grads = simplify_graph(grads)
-    return _rebuild(wrt, iter(grads))
-
-
-# -- what is asked for ---------------------------------------------------------------------------------------------
-
-
-def _parts(structure: Any) -> Iterator[Any]:
-    """List the leaves of nested lists, tuples and dicts."""
-    if isinstance(structure, Mapping):
-        structure = list(structure.values())
-    if isinstance(structure, (list, tuple)):
-        for part in structure:
-            yield from _parts(part)
-    else:
-        yield structure
-
-
-def _rebuild(structure: Any, items: Iterator[Expr]) -> Any:
-    """Put the items where the leaves of a structure stand."""
-    if isinstance(structure, Mapping):
-        return {key: _rebuild(part, items) for key, part in structure.items()}
-    if isinstance(structure, (list, tuple)):
-        parts = [_rebuild(part, items) for part in structure]
-        return parts if isinstance(structure, list) else tuple(parts)
-    return next(items)
-
-
-def _check_loss(loss: Any) -> None:
-    _check_float("loss", loss)
-    if loss.shape != ():
-        hint = "Reduce it first, with mean() or sum(), or use sg.vjp with a cotangent."
-        raise GradientError("grad takes a scalar loss", got=describe(loss), where=where_text([loss]), hint=hint)
-
-
-def _check_float(what: str, node: Any) -> Expr:
-    if not isinstance(node, Expr):
-        raise TypeError(f"the {what} of a gradient is an expression, not {type(node).__name__}")
-    if not node.dtype.is_float:
-        got, hint = f"{label(node)} is {node.type}", "Convert it with astype('float32') where it enters."
-        raise GradientError(f"the {what} of a gradient is a float", got=got, where=where_text([node]), hint=hint)
-    return node
-
-
-def _targets(wrt: Any, disconnected: str) -> list[Expr]:
-    if disconnected not in ("error", "zero"):
-        raise ValueError(f"disconnected={disconnected!r} is unknown. {nearest(str(disconnected), ('error', 'zero'))}")
-    return [_check_float("variable", node) for node in _parts(wrt)]
-
-
-def _seed(out: Expr, cotangent: Any) -> Expr:
-    g = cast(as_expr(cotangent, out.dtype), out.dtype)
-    if g.shape != out.shape:
-        got = f"{format_shape(g.shape)} for {describe(out)}"
-        raise GradientError("a cotangent has the shape of its output", got=got, where=where_text([out]))
-    return g
-
-
-def _check_reached(results: Sequence[Expr], targets: Sequence[Expr], disconnected: str) -> None:
-    """Refuse a target to which no differentiable path leads, unless zeros are asked for."""
-    if disconnected == "zero":
-        return
-    reached = set(topological(results, stop=lambda node: not _flows(node)))
-    for target in targets:
-        if target not in reached:
-            what, got = f"the loss does not depend on {label(target)}", "no differentiable path leads there"
-            hint = 'Pass disconnected="zero" to get zeros.'
-            raise GradientError(what, got=got, where=where_text([target]), hint=hint)
-
-
-def _complete(found: Mapping[Expr, Expr], targets: Sequence[Expr]) -> list[Expr]:
-    """Give one gradient per target: zeros where the derivative vanishes."""
-    return [found[target] if target in found else zeros_like(target) for target in targets]
-
-
-def zeros_like(node: Expr) -> Expr:
-    """Give zeros of a node's shape and dtype."""
-    zero = constant_node(0, node.dtype)
-    return ROWS["broadcast_to"](zero, shape=node.shape) if node.shape else zero
+    return restore(wrt, iter(grads))
 
 
 # -- the sweep -----------------------------------------------------------------------------------------------------
 
 
-def _flows(node: Expr) -> bool:
-    """Tell whether a derivative passes from the node to its operands."""
-    if not node.args or not row_of(node).differentiable:
-        return False
-    return not isinstance(node.type, TensorType) or node.dtype.is_float
+def sweep(
+    seeds: Sequence[tuple[Expr, Expr]], targets: Sequence[Expr], leaves: frozenset[Expr] = frozenset()
+) -> dict[Expr, Expr]:
+    """Carry cotangents from results to the targets; a target without an entry has the gradient zero.
+
+    Nodes in `leaves` are not entered.
+    """
+    return _sweep([(out, Cotangent(g)) for out, g in seeds], targets, leaves)
 
 
 def _sweep(
-    seeds: Sequence[tuple[Expr, Expr]], targets: Sequence[Expr], leaves: frozenset[Expr] = frozenset()
+    seeds: Sequence[tuple[Expr, Cotangent]], targets: Sequence[Expr], leaves: frozenset[Expr]
 ) -> dict[Expr, Expr]:
-    """Carry cotangents from the seeds to the targets; a target without an entry has the gradient zero.
-
-    Contributions to one node are added in the order in which its users are visited, which depends on the graph alone.
-    Nodes in `leaves` are not entered.
-    """
+    """Visit every node after its users; what these contribute is added in their order, which is the graph's alone."""
     results = [out for out, _ in seeds]
-    forward = topological(results, stop=lambda node: node in leaves or not _flows(node))
-    known, wanted = set(topological(results)), set(targets)
-    passing = _between(forward, wanted, leaves)
-    pending: dict[Expr, Expr] = {}
+    forward = topological(results, stop=lambda node: node in leaves or not flows(node))
+    known, wanted = set(topological(results, stop=leaves.__contains__)), set(targets)
+    passing = between(forward, wanted, leaves)
+    pending: dict[Expr, Cotangent] = {}
     found: dict[Expr, Expr] = {}
     for out, g in seeds:
         _add(pending, out, g)
@@ -205,86 +149,110 @@ def _sweep(
         if g_node is None:
             continue
         if node in wanted:
-            found[node] = g_node
+            found[node] = settled(g_node, node)
         if node not in passing:
             continue
         for position, (arg, part) in enumerate(zip(node.args, _cotangents(node, g_node), strict=True)):
             if part is None or not (arg in passing or arg in wanted):
                 continue
-            if part is not g_node and part not in known:
-                side.record_origin(part, side.Origin(f"{node.op}[{position}]", node, g_node))
+            if part.value is not g_node.value and part.value not in known:
+                side.record_origin(part.value, side.Origin(f"{node.op}[{position}]", node, g_node.value))
             _add(pending, arg, part)
     return found
 
 
-def _between(forward: Sequence[Expr], wanted: set[Expr], leaves: frozenset[Expr]) -> set[Expr]:
-    """Give the nodes that pass a derivative on to something wanted."""
+def between(forward: Sequence[Expr], wanted: Collection[Expr], leaves: Collection[Expr]) -> set[Expr]:
+    """Give the nodes through which a derivative passes to something wanted; `forward` has operands first."""
     passing: set[Expr] = set()
     for node in forward:
-        if node not in leaves and _flows(node) and any(arg in passing or arg in wanted for arg in node.args):
+        if node not in leaves and flows(node) and any(arg in passing or arg in wanted for arg in node.args):
             passing.add(node)
     return passing
 
 
-def _add(pending: dict[Expr, Expr], node: Expr, part: Expr) -> None:
+def _add(pending: dict[Expr, Cotangent], node: Expr, part: Cotangent) -> None:
     """Add a contribution to what a node has got from its other users."""
     before = pending.get(node)
     if before is None:
         pending[node] = part
         return
-    pending[node] = total = ROWS["add"](before, part)
-    side.record_origin(total, side.Origin("sum over uses", node, before))
+    pending[node] = total = added(before, part, node)
+    side.record_origin(total.value, side.Origin("sum over uses", node, before.value))
 
 
 # -- one node ------------------------------------------------------------------------------------------------------
 
 
-def _cotangents(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
+def _cotangents(node: Expr, g: Cotangent) -> Sequence[Cotangent | None]:
     """Apply the chain rule to one node: a cotangent, of the operand's shape and dtype, for each operand."""
-    row = row_of(node)
-    parts = _local_rule(row)(node, g)
-    fitted: list[Expr | None] = []
-    for arg, part in zip(node.args, parts, strict=True):
-        if part is None or not arg.dtype.is_float:
-            fitted.append(None)
-            continue
-        if isinstance(row.structure, Map):
-            part = unbroadcast(part, arg)
-        if part.shape != arg.shape:
-            got = f"{format_shape(part.shape)} for {describe(arg)}"
-            raise GradientError(f"{node.op}: its vjp gives a cotangent of the wrong shape", got=got)
-        fitted.append(cast(part, arg.dtype))
-    return tuple(fitted)
+    structure = row_of(node).structure
+    if isinstance(structure, Map):
+        return _of_map(node, g)
+    if isinstance(structure, Cast):
+        parts = _checked(node, _apply(node, Cotangent(g.value)))
+        return [None if part is None else Cotangent(part, g.support, g.clean) for part in parts]
+    value = settled(g, node)
+    support, clean = passed_on(node, g)
+    parts = _checked(node, _apply(node, Cotangent(value, g.support)))
+    return [
+        None if part is None else Cotangent(part, support, clean) if position == 0 else Cotangent(part)
+        for position, part in enumerate(parts)
+    ]
 
 
-def _local_rule(row: Row) -> Callable[[Expr, Expr], tuple[Expr | None, ...]]:
-    """Choose where a row's derivative stands: its own vjp, its scalar formulas, or its definition."""
-    if row.vjp is not None:
-        return row.vjp
-    if isinstance(row.structure, Map):
-        return _map_vjp
-    if isinstance(row.structure, Composite):
-        return _composite_vjp
-    return _refuse
-
-
-def _map_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
-    """Multiply by the local derivatives, which are formulas over the operands and the result."""
+def _of_map(node: Expr, g: Cotangent) -> list[Cotangent | None]:
+    """Multiply by the local derivatives, which are formulas over the operands and the result; choices only choose."""
     env = {**dict(zip("xyzw", node.args, strict=False)), "out": node}
-    return tuple(
-        scale(g, formula, env) if arg.dtype.is_float else None
-        for arg, formula in zip(node.args, derivative_of(node.op), strict=True)
-    )
+    chooses = row_of(node).operands == "select"
+    found: list[Cotangent | None] = []
+    for position, (arg, formula) in enumerate(zip(node.args, derivative_of(node.op), strict=True)):
+        part: Cotangent | None = None
+        if arg.dtype.is_float and chooses:
+            part = chosen(g, node.args[0], position == 1)
+        elif arg.dtype.is_float and (value := scale(g.value, formula, env)) is not None:
+            part = Cotangent(value, g.support, g.clean and _is_number(formula))
+        if part is not None:
+            part = shrunk(part, node, arg)
+            part = replace(part, value=cast(part.value, arg.dtype))
+        found.append(part)
+    return found
 
 
-def _composite_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
+def _is_number(formula: Formula) -> bool:
+    """Tell whether a local derivative is finite wherever it is evaluated."""
+    while isinstance(formula, Call) and formula.name == "negative":
+        (formula,) = formula.args
+    return isinstance(formula, Num)
+
+
+def _apply(node: Expr, g: Cotangent) -> Sequence[Expr | None]:
+    """Apply a row's own rule, or differentiate its definition."""
+    row = row_of(node)
+    if row.vjp is not None:
+        return row.vjp(node, g.value)
+    if isinstance(row.structure, Composite):
+        return _of_definition(node, g)
+    raise no_gradient(node, "Wrap the operand in stop_gradient where no derivative is meant.")
+
+
+def _of_definition(node: Expr, g: Cotangent) -> list[Expr | None]:
     """Differentiate the definition down to the operands; one that stands at several places answers at the first."""
     structure = row_of(node).structure
     assert isinstance(structure, Composite)
     floats = [arg for arg in node.args if arg.dtype.is_float]
-    found = _sweep([(structure.define(node), g)], floats, leaves=frozenset(node.args))
-    return tuple(found.pop(arg, None) for arg in node.args)
+    found = _sweep([(structure.define(node), g)], floats, frozenset(node.args))
+    return [found.pop(arg, None) for arg in node.args]
 
 
-def _refuse(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
-    raise no_gradient(node, "Wrap the operand in stop_gradient where no derivative is meant.")
+def _checked(node: Expr, parts: Sequence[Expr | None]) -> list[Expr | None]:
+    """Give each float operand's cotangent its dtype; GradientError for one that has not its shape."""
+    fitting: list[Expr | None] = []
+    for arg, part in zip(node.args, parts, strict=True):
+        if part is None or not arg.dtype.is_float:
+            fitting.append(None)
+            continue
+        if part.shape != arg.shape:
+            got = f"{format_shape(part.shape)} for {describe(arg)}"
+            raise GradientError(f"{node.op}: its vjp gives a cotangent of the wrong shape", got=got)
+        fitting.append(cast(part, arg.dtype))
+    return fitting

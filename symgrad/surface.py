@@ -171,7 +171,10 @@ class Surface:
         raise TypeError("expressions are immutable. Use sg.where, or build the new value with sg.concatenate.")
 
     def __array__(self, *args: object, **kwargs: object) -> NoReturn:
-        raise TypeError("an expression is not an array yet. Use sg.evaluate(expr, {symbol: array}) for its value.")
+        raise TypeError(
+            "an expression is not an array yet. Use symgrad's function of the same name (sg.where, sg.concatenate, x @ W; "
+            "of NumPy's only the ufuncs take expressions), or sg.evaluate(expr, {symbol: array}) for its value."
+        )
 
     def __float__(self) -> NoReturn:
         raise TypeError("an expression is not a number yet. Use sg.evaluate(expr, {symbol: array}) for its value.")

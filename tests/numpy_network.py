@@ -1,7 +1,7 @@
 """The reference network in NumPy, float64: what `fit` must compute, written once more and independently.
 
-A dense network of two layers, relu and softmax with categorical cross-entropy, its gradient by hand, and the optimizers'
-formulas. The order of batches comes in; nothing here knows symgrad.
+A dense network of two layers, relu and softmax with categorical cross-entropy, its gradient by hand, and the formulas
+of the optimizers. The order of batches comes in; nothing here knows symgrad.
 """
 
 from collections.abc import Callable

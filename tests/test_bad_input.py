@@ -70,7 +70,7 @@ def read_only():
     return array
 
 
-def over_W(w):
+def over_parameter(w):
     return w.step(X[:6], LABELS[:6], out=[np.empty((), np.float32), w.W.buffer])
 
 
@@ -109,7 +109,9 @@ REFUSED = {
     "size": (step(X[:, :5], LABELS), Shape, "axis 1 of x has the wrong size; 5 instead of 6"),
     "two values of N": (step(X, LABELS[:7]), Shape, r"dimension N has two values; 30 \(axis 0 of x\), 7 \(axis 0 of y"),
     "float to int": (step(X, LABELS * 1.0), DType, r"y is int32; float64 values.*astype\('int32'\)"),
-    "int too large": (step(X, LABELS + np.int64(2**40)), DType, "y is int32; int64 values. The values run from .* not fit"),
+    "int too large": (
+        step(X, LABELS + np.int64(2**40)), DType, "y is int32; int64 values. The values run from .* not fit",
+    ),
     "unsigned too large": (step(X, LABELS.astype(np.uint64) + np.uint64(2**63)), DType, "not fit"),
     "int to bool": (lambda w: w.mask(LABELS), DType, r"flag is bool; int32 values.*astype\('bool'\)"),
     "complex": (step(X * 1j, LABELS), DType, "x is float32; complex64 values. Only real numbers"),
@@ -135,7 +137,7 @@ REFUSED = {
     "out: byte-swapped": (with_out(out(dtype=np.dtype("f4").newbyteorder())[1]), DType, "wrong dtype"),
     "out: a list": (with_out([0.0]), TypeError, "out= takes arrays, got list"),
     "out: overlaps an input": (with_out(X.reshape(-1)[9:99].reshape(30, 3)), ValueError, "overlaps an input"),
-    "out: is a parameter": (over_W, ValueError, "overlaps an input, a parameter"),
+    "out: is a parameter": (over_parameter, ValueError, "overlaps an input, a parameter"),
     "out: structure": (lambda w: w.step(X, LABELS, out=out()[0]), TypeError, "structure of the outputs: 2 arrays"),
     "out: too few": (lambda w: w.step(X, LABELS, out=out()[:1]), TypeError, "structure of the outputs"),
     "out: overlap one another": (
@@ -205,14 +207,22 @@ REFUSED = {
     "no layers": (lambda w: sg.Sequential().predict(X), Shape, "no layers. Add some with model.add"),
     "no list of layers": (lambda w: sg.Sequential(Dense(3)), TypeError, "takes a list of layers"),
     "no layer": (lambda w: sg.Sequential([3]), TypeError, "made of layers, not int"),
-    "optimizer": (lambda w: w.sparse.compile("rmsprp", "mse"), ValueError, "optimizer 'rmsprp'. Did you mean 'rmsprop'"),
-    "loss": (lambda w: w.sparse.compile("sgd", "categorical_crossentrpy"), ValueError, "mean 'categorical_crossentropy'"),
+    "optimizer": (
+        lambda w: w.sparse.compile("rmsprp", "mse"), ValueError, "optimizer 'rmsprp'. Did you mean 'rmsprop'",
+    ),
+    "loss": (
+        lambda w: w.sparse.compile("sgd", "categorical_crossentrpy"), ValueError, "mean 'categorical_crossentropy'",
+    ),
     "no loss": (lambda w: w.sparse.compile("sgd"), TypeError, "compile needs a loss"),
-    "metric": (lambda w: w.sparse.compile("sgd", "mse", ["acuracy"]), ValueError, "metric 'acuracy'. Did you mean 'acc"),
+    "metric": (
+        lambda w: w.sparse.compile("sgd", "mse", ["acuracy"]), ValueError, "metric 'acuracy'. Did you mean 'acc",
+    ),
     "metrics": (lambda w: w.sparse.compile("sgd", "mse", 3), TypeError, "metrics is a list of names or functions"),
     "compile: threads": (lambda w: w.sparse.compile("sgd", "mse", threads=-1), ValueError, "threads is 1 or more"),
     "activation": (lambda w: Dense(3, "rleu"), ValueError, "unknown activation 'rleu'. Did you mean 'relu'"),
-    "initializer": (lambda w: Dense(3, kernel_initializer="glorot_unifrom"), ValueError, "Did you mean 'glorot_uniform'"),
+    "initializer": (
+        lambda w: Dense(3, kernel_initializer="glorot_unifrom"), ValueError, "Did you mean 'glorot_uniform'",
+    ),
     "units": (lambda w: Dense(0), ValueError, "units is 1 or more, not 0"),
     "set_weights": (lambda w: w.model.set_weights([np.zeros(3)] * 4), Shape, r"dense/kernel has another shape; \(3,\)"),
     "a model of arrays": (lambda w: sg.Model(X, x), TypeError, "sg.layers.Input or sg.symbol gives, not ndarray"),

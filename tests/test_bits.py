@@ -67,8 +67,9 @@ def every_thread(monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        Options(fuse=False), Options(threads=2), Options(threads=3), Options(threads=3, fuse=False), Options(tiles=(4, 32)),
-        Options(tiles=(1, 16)), Options(packing=True), Options(packing=False), *(Options(machine=m) for m in WIDE),
+        Options(fuse=False), Options(threads=2), Options(threads=3), Options(threads=3, fuse=False),
+        Options(tiles=(4, 32)), Options(tiles=(1, 16)), Options(packing=True), Options(packing=False),
+        *(Options(machine=m) for m in WIDE),
     ],
     ids=str,
 )  # fmt: skip
@@ -135,13 +136,15 @@ class TestUpdates:
         a, b = pair()
         old = a.value, b.value
         self.run(fuse, x, {a: b, b: a})
-        assert np.array_equal(a.value, old[1]) and np.array_equal(b.value, old[0])
+        assert np.array_equal(a.value, old[1])
+        assert np.array_equal(b.value, old[0])
 
     def test_swap_with_arithmetic(self, fuse):
         a, b = pair()
         A, B = a.value, b.value
         self.run(fuse, x, {a: a + b, b: a - b})
-        assert np.array_equal(a.value, A + B) and np.array_equal(b.value, A - B)
+        assert np.array_equal(a.value, A + B)
+        assert np.array_equal(b.value, A - B)
 
     def test_rotation_of_three(self, fuse):
         values = [parameter(f"p{k}", np.full(3, k)) for k in range(3)]
@@ -164,18 +167,23 @@ class TestUpdates:
         a, b = pair((5, 5))
         A, B = a.value, b.value
         self.run(fuse, x, {a: a @ a, b: b @ a})
-        assert np.array_equal(a.value, A @ A) and np.array_equal(b.value, B @ A)
+        assert np.array_equal(a.value, A @ A)
+        assert np.array_equal(b.value, B @ A)
 
     def test_one_value_for_two(self, fuse):
         a, b = pair()
         new = self.run(fuse, x * 2, {a: x * 2, b: x * 2})
-        assert np.array_equal(a.value, new) and np.array_equal(b.value, new) and np.array_equal(new, DATA * 2)
+        assert np.array_equal(a.value, new)
+        assert np.array_equal(b.value, new)
+        assert np.array_equal(new, DATA * 2)
 
     def test_value_is_an_output(self, fuse):
         a, _ = pair()
         A = a.value
         new, again = self.run(fuse, [a + x, a + x], {a: a + x})
-        assert np.array_equal(a.value, A + DATA) and np.array_equal(new, a.value) and np.array_equal(new, again)
+        assert np.array_equal(a.value, A + DATA)
+        assert np.array_equal(new, a.value)
+        assert np.array_equal(new, again)
         assert new is not again
 
     def test_old_value_is_an_output(self, fuse):
@@ -189,12 +197,14 @@ class TestUpdates:
         A, B = a.value, b.value
         out = self.run(fuse, sg.sum(b @ (a @ x)), {a: a - 1, b: b + sg.sum(a)})
         assert out == np.sum(B @ (A @ DATA))
-        assert np.array_equal(a.value, A - 1) and np.array_equal(b.value, B + A.sum())
+        assert np.array_equal(a.value, A - 1)
+        assert np.array_equal(b.value, B + A.sum())
 
     def test_values_that_are_given(self, fuse):
         a, b = pair()
         self.run(fuse, (), {a: x, b: sg.broadcast_to(sg.constant(2.5), (3,))})
-        assert np.array_equal(a.value, DATA) and np.array_equal(b.value, np.full(3, 2.5, "float32"))
+        assert np.array_equal(a.value, DATA)
+        assert np.array_equal(b.value, np.full(3, 2.5, "float32"))
 
     def test_unchanged_value(self, fuse):
         a, _ = pair()
@@ -217,19 +227,43 @@ class TestUpdates:
 def test_outputs_that_nothing_computes():
     a, _ = pair((2, 3))
     constant = sg.constant(np.arange(4.0))
-    outputs = {"input": x, "parameter": a, "transpose": a.T, "constant": constant, "number": sg.constant(7), "view": x[::-1]}
-    results = sg.function([x], outputs)(DATA)
-    assert np.array_equal(results["input"], DATA) and not np.shares_memory(results["input"], DATA)
-    assert np.array_equal(results["parameter"], a.value) and not np.shares_memory(results["parameter"], a.buffer)
-    assert np.array_equal(results["transpose"], a.value.T) and np.array_equal(results["constant"], np.arange(4.0))
-    assert results["number"] == 7 and np.array_equal(results["view"], DATA[::-1])
+    given = {"input": x, "parameter": a, "constant": constant, "number": sg.constant(7)}
+    results = sg.function([x], {**given, "transpose": a.T, "view": x[::-1]})(DATA)
+    assert np.array_equal(results["input"], DATA)
+    assert not np.shares_memory(results["input"], DATA)
+    assert np.array_equal(results["parameter"], a.value)
+    assert not np.shares_memory(results["parameter"], a.buffer)
+    assert np.array_equal(results["transpose"], a.value.T)
+    assert np.array_equal(results["constant"], np.arange(4.0))
+    assert results["number"] == 7
+    assert np.array_equal(results["view"], DATA[::-1])
 
 
 def test_dimensions_as_values():
     z = sg.symbol("z", (N,))
     f = sg.function([z], [z.sum() / N, sg.broadcast_to(sg.mean(z) * N, (N,)), (N + 1) * sg.sum(z * 0 + 1)])
     mean, total, square = f(np.arange(5, dtype="float32"))
-    assert mean == 2 and np.array_equal(total, np.full(5, 10.0)) and square == 30
+    assert mean == 2
+    assert np.array_equal(total, np.full(5, 10.0))
+    assert square == 30
+
+
+@pytest.mark.parametrize("names", [("i0", "i1"), ("n1", "k5"), ("lo", "hi"), ("b0", "v1"), ("out", "β")])
+def test_a_dimension_may_be_called_like_something_in_a_kernel(names):
+    rows, columns = map(sg.dim, names)
+    z = sg.symbol("z", (rows, columns))
+    f = sg.function([z], [sg.tanh(z) / rows, z.sum(), z.sum(axis=0), z @ z.T], options=Options(check=True))
+    data = np.random.default_rng(0).random((3, 5), np.float32)
+    for got, want in zip(f(data), (np.tanh(data) / 3, data.sum(), data.sum(axis=0), data @ data.T), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_a_reduction_of_adjacent_axes_divides_no_index():
+    z = sg.symbol("z", (N, 28, 28))
+    f = sg.function([z], [sg.sum(sg.exp(z)), sg.sum(sg.exp(z), axis=(1, 2))])
+    data = np.random.default_rng(0).random((5, 28, 28), np.float32)
+    np.testing.assert_allclose(f(data)[1], np.exp(data).sum(axis=(1, 2)), rtol=1e-5)
+    assert "% 28" not in f.as_text()
 
 
 # -- guards ------------------------------------------------------------------------------------------------------------
@@ -257,7 +291,8 @@ def test_an_index_out_of_range_changes_nothing(read, index, fuse):
     f = sg.function([I], value, updates={a: a + value, other: other + 1}, options=Options(fuse=fuse))
     with pytest.raises(sg.IndexRangeError, match=r"= -?\d+ is outside an axis of size 5"):
         f(np.array([0, 1, index, 3, 4], "int32"))
-    assert np.array_equal(a.value, np.arange(25.0).reshape(5, 5)) and other.value == [1.0]
+    assert np.array_equal(a.value, np.arange(25.0).reshape(5, 5))
+    assert other.value == [1.0]
     f(np.array([0, 1, -5, 3, -1], "int32"))
     assert other.value == [2.0]
 

@@ -145,7 +145,7 @@ def test_symbolic_slices_are_checked():
         (x, {"X": ONES}, TypeError, "'X' is no symbol of the expression. Did you mean 'x'"),
         (x, {3: ONES}, TypeError, "a key is a symbol or its name, not int"),
         (x, {x: y}, TypeError, "the value of x is an expression"),
-        (x, {x: np.ones(3)}, ShapeError, r"x has the wrong rank; \(3,\) for x is \(N, 3\)"),
+        (x, {x: np.ones(3)}, ShapeError, r"x has the wrong rank; \(3,\) instead of \(N, 3\)"),
         (x, {x: np.ones((2, 4))}, ShapeError, "axis 1 of x has the wrong size; 4 instead of 3"),
         (
             ops.sum(x) + ops.sum(y), {x: ONES, y: np.ones(5)}, ShapeError,

@@ -1,6 +1,9 @@
 """Models around their training: how they are built, named, shown and shared; several inputs; what the bar prints."""
 
+import _thread
+import copy
 import io
+import pickle
 import re
 import threading
 
@@ -183,6 +186,16 @@ def test_functions_are_losses_and_metrics():
     assert history["loss"] == pytest.approx(history["loss_1"])
 
 
+def test_models_are_neither_copied_nor_pickled():
+    model = classifier()
+    assert repr(model) == "<Sequential 'sequential': 2 layers, not built yet>"
+    model.predict(X)
+    assert repr(model) == "<Sequential 'sequential': 2 layers, 4 parameters>"
+    for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=r"neither copied nor pickled.*set_weights\(get_weights\(\)\)"):
+            duplicate(model)
+
+
 # -- several threads -----------------------------------------------------------------------------------------------
 
 
@@ -201,6 +214,30 @@ def test_a_model_predicts_from_several_threads_at_once():
         thread.join()
     assert len(results) == 80
     assert all(np.array_equal(r, expected) for r in results)
+
+
+def test_a_model_is_fitted_from_several_threads_without_losing_a_step():
+    model = classifier(Input((6,)))
+    model.compile("adam", "categorical_crossentropy")
+    threads = [
+        threading.Thread(target=model.fit, args=(X, Y), kwargs={"epochs": 5, "batch_size": 4, "verbose": 0})
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert model.optimizer.state[0].value == 4 * 5 * 23
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_an_interrupt_ends_a_long_fit_and_the_model_goes_on():
+    model = classifier(Input((6,)))
+    model.fit(X, Y, verbose=0)
+    threading.Timer(0.2, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, epochs=10**9, verbose=0)
+    assert model.fit(X, Y, epochs=2, verbose=0).epoch == [0, 1]
 
 
 def test_plans_of_many_lengths_are_not_kept_for_ever():
@@ -242,6 +279,8 @@ def test_without_a_terminal_an_epoch_is_one_line(capsys):
     for silent in (lambda: model.fit(X, Y, verbose=0), lambda: model.evaluate(X, Y), lambda: model.predict(X)):
         silent()
         assert capsys.readouterr().out == ""
+    model.predict(X, verbose=1)
+    assert re.fullmatch(rf"3/3 \[{BAR}\] - \w+ \w+/step\n", capsys.readouterr().out)
     model.evaluate(X, Y, verbose=1)
     assert re.fullmatch(rf"3/3 \[{BAR}\] - .* - loss: {number} - accuracy: {number}\n", capsys.readouterr().out)
 

@@ -25,12 +25,13 @@ from symgrad.dtypes import DType
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.expr import Expr, TensorType
 from symgrad.nn.lookup import check_flag, find
+from symgrad.ops.activations import softplus
 from symgrad.ops.composite import log_softmax, mean
 from symgrad.ops.index import pick
 from symgrad.ops.layout import reshape
 from symgrad.ops.reduce import sum as sum_over
 from symgrad.ops.row import as_expr, cast, describe, where_text
-from symgrad.ops.scalar import equal, log, logical_and, softplus, square, where
+from symgrad.ops.scalar import equal, log, logical_and, square, where
 from symgrad.shape import Shape, format_shape
 
 __all__ = [

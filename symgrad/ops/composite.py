@@ -22,6 +22,7 @@ from symgrad.shape import dim
 __all__ = ["log_softmax", "logsumexp", "mean", "softmax", "var"]
 
 Axes = tuple[int, ...]
+Tangents = tuple[Expr | None, ...]
 INFINITY = float("inf")
 
 
@@ -56,6 +57,10 @@ def _mean_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     return (spread(g / _count(node), node),)
 
 
+def _mean_jvp(node: Expr, tangents: Tangents) -> Expr:
+    return ROWS["mean"](tangents[0], **node.attrs)
+
+
 def _mean_oracle(x: np.ndarray, *, axes: Axes, keepdims: bool) -> np.ndarray:
     count = np.prod([x.shape[a] for a in axes], dtype=x.dtype)
     return np.asarray(np.sum(x, axis=axes, keepdims=keepdims) / count, x.dtype)
@@ -73,6 +78,10 @@ def _define_var(node: Expr) -> Expr:
 def _var_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     """Give 2 (x - mean) / size: the mean's own part is zero, for deviations sum to zero."""
     return (spread(2 * g / _count(node), node) * _deviation(node),)
+
+
+def _var_jvp(node: Expr, tangents: Tangents) -> Expr:
+    return 2 * ROWS["mean"](_deviation(node) * tangents[0], **node.attrs)
 
 
 def _var_oracle(x: np.ndarray, *, axes: Axes, keepdims: bool) -> np.ndarray:
@@ -105,6 +114,13 @@ def _softmax_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     return (node * (g - _sum(g * node, (node.attrs["axis"],))),)
 
 
+def _softmax_jvp(node: Expr, tangents: Tangents) -> Expr:
+    """Give the same as the cotangent: the Jacobian diag(p) - outer(p, p) is symmetric."""
+    (t,) = tangents
+    assert t is not None
+    return _softmax_vjp(node, t)[0]  # type: ignore[return-value]
+
+
 def _softmax_oracle(x: np.ndarray, *, axis: int) -> np.ndarray:
     exponentials = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     return np.asarray(exponentials / np.sum(exponentials, axis=axis, keepdims=True))
@@ -119,6 +135,11 @@ def _define_log_softmax(node: Expr) -> Expr:
 def _log_softmax_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     axis = node.attrs["axis"]
     return (g - ROWS["softmax"](node.args[0], axis=axis) * _sum(g, (axis,)),)
+
+
+def _log_softmax_jvp(node: Expr, tangents: Tangents) -> Expr:
+    (t,), axis = tangents, node.attrs["axis"]
+    return t - _sum(ROWS["softmax"](node.args[0], axis=axis) * t, (axis,))  # type: ignore[no-any-return, operator]
 
 
 def _log_softmax_oracle(x: np.ndarray, *, axis: int) -> np.ndarray:
@@ -137,11 +158,18 @@ def _define_logsumexp(node: Expr) -> Expr:
     return out if out.shape == node.shape else ROWS["reshape"](out, shape=node.shape)
 
 
-def _logsumexp_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
+def _shares(node: Expr) -> Expr:
+    """Give each element's share of the sum of exponentials: the softmax over the axes."""
     x, axes = node.args[0], node.attrs["axes"]
-    if len(axes) == 1:
-        return (spread(g, node) * ROWS["softmax"](x, axis=axes[0]),)
-    return (spread(g, node) * ROWS["exp"](x - spread(node, node)),)
+    return ROWS["softmax"](x, axis=axes[0]) if len(axes) == 1 else ROWS["exp"](x - spread(node, node))
+
+
+def _logsumexp_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
+    return (spread(g, node) * _shares(node),)
+
+
+def _logsumexp_jvp(node: Expr, tangents: Tangents) -> Expr:
+    return ROWS["sum"](_shares(node) * tangents[0], **node.attrs)
 
 
 def _logsumexp_oracle(x: np.ndarray, *, axes: Axes, keepdims: bool) -> np.ndarray:
@@ -170,32 +198,32 @@ _SOFTMAX_CASES = (
 )
 
 _mean = register(Row(
-    name="mean", arity=1, operands="float", infer=_infer_fold, structure=Composite(_define_mean), vjp=_mean_vjp,
-    oracle=_mean_oracle, cases=_fold_cases(_NOT_EMPTY), symbol="mean",
+    name="mean", arity=1, operands="float", infer=_infer_fold, structure=Composite(_define_mean),
+    vjp=_mean_vjp, jvp=_mean_jvp, oracle=_mean_oracle, cases=_fold_cases(_NOT_EMPTY), symbol="mean",
     doc="Mean over axes; the mean of integers is float32, of nothing NaN.",
 ))  # fmt: skip
 
 _var = register(Row(
-    name="var", arity=1, operands="float", infer=_infer_fold, structure=Composite(_define_var), vjp=_var_vjp,
-    oracle=_var_oracle, cases=_fold_cases(_NOT_EMPTY), symbol="var",
+    name="var", arity=1, operands="float", infer=_infer_fold, structure=Composite(_define_var),
+    vjp=_var_vjp, jvp=_var_jvp, oracle=_var_oracle, cases=_fold_cases(_NOT_EMPTY), symbol="var",
     doc="Mean squared deviation from the mean over axes; two passes, so that nothing cancels.",
 ))  # fmt: skip
 
 _softmax = register(Row(
     name="softmax", arity=1, operands="float", infer=_infer_softmax, structure=Composite(_define_softmax),
-    vjp=_softmax_vjp, oracle=_softmax_oracle, cases=_SOFTMAX_CASES, symbol="softmax",
+    vjp=_softmax_vjp, jvp=_softmax_jvp, oracle=_softmax_oracle, cases=_SOFTMAX_CASES, symbol="softmax",
     doc="exp(x) / sum(exp(x)) along an axis, at any magnitude of x.",
 ))  # fmt: skip
 
 _log_softmax = register(Row(
     name="log_softmax", arity=1, operands="float", infer=_infer_softmax, structure=Composite(_define_log_softmax),
-    vjp=_log_softmax_vjp, oracle=_log_softmax_oracle, cases=_SOFTMAX_CASES, symbol="log_softmax",
+    vjp=_log_softmax_vjp, jvp=_log_softmax_jvp, oracle=_log_softmax_oracle, cases=_SOFTMAX_CASES, symbol="log_softmax",
     doc="Logarithm of softmax along an axis, finite where softmax itself rounds to 0.",
 ))  # fmt: skip
 
 _logsumexp = register(Row(
     name="logsumexp", arity=1, operands="float", infer=_infer_fold, structure=Composite(_define_logsumexp),
-    vjp=_logsumexp_vjp, oracle=_logsumexp_oracle, cases=_fold_cases(_NOT_EMPTY), symbol="logsumexp",
+    vjp=_logsumexp_vjp, jvp=_logsumexp_jvp, oracle=_logsumexp_oracle, cases=_fold_cases(_NOT_EMPTY), symbol="logsumexp",
     doc="log(sum(exp(x))) over axes, at any magnitude of x; -inf of nothing and of infinities below.",
 ))  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The generator of `derived.py`: `python -m symgrad.ops.generate` after a change of a row in `scalar.py`.
+"""The generator of `derived.py`: `python -m symgrad.ops.generate` after a change of an elementwise row.
 
 In: the elementwise rows. Out: the text of `derived.py`, the same for the same rows and the same SymPy. A derivative
 that a row states itself is proved equal to SymPy's and copied; the others are SymPy's. It must not know the graph.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from symgrad.formula import Call, Formula, Var, parse
-from symgrad.ops import scalar
+from symgrad.formula import Call, Formula, Num, Var, parse, substitute
+from symgrad.ops import activations, bitwise, scalar, special, trigonometry
 from symgrad.ops.calculus import OPERANDS, expand
 from symgrad.ops.derive import differentiate, prove
 from symgrad.ops.row import ROWS, Row
@@ -31,9 +31,13 @@ DERIVED: dict[str, tuple[str, ...]] = {
 '''
 
 
+MODULES = (scalar, trigonometry, special, activations, bitwise)
+
+
 def rows() -> Iterator[Row]:
-    """List the elementwise rows of `scalar.py`, by name."""
-    for name in sorted(scalar.__all__):
+    """List the built-in elementwise rows, by name."""
+    own = {value.name for module in MODULES for value in vars(module).values() if isinstance(value, Row)}
+    for name in sorted(own):
         if isinstance(ROWS[name].structure, Map):
             yield ROWS[name]
 
@@ -44,8 +48,8 @@ def call_of(row: Row) -> Formula:
 
 
 def _real_operands(row: Row) -> list[str]:
-    """Name the operands that are numbers; those of logic, and the condition of a choice, are not."""
-    first = {"bool": row.arity, "select": 1}.get(row.operands, 0)
+    """Name the operands that are real; bools, integers by their bits and the order of a derivative are not."""
+    first = {"bool": row.arity, "bits": row.arity, "select": 1, "order": 1}.get(row.operands, 0)
     return list(OPERANDS[first : row.arity])
 
 
@@ -68,6 +72,12 @@ def proofs(row: Row) -> tuple[str, ...]:
     texts = dict(zip(OPERANDS, derivatives(row), strict=False))
     if row.name == "stop_gradient":  # a constant to differentiation by decree
         return ()
+    if row.operands == "order":  # for the orders that tests draw
+        orders = [{"x": Num(k)} for k in range(1, 4)]
+        stated = parse(texts["y"])
+        return tuple(
+            prove(substitute(call_of(row), order), "y", substitute(stated, order), _ranges(row)) for order in orders
+        )
     return tuple(prove(call_of(row), name, parse(texts[name]), _ranges(row), bools) for name in real)
 
 

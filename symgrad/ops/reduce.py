@@ -81,30 +81,53 @@ def _arg_type(name: str) -> Callable[[tuple[Expr, ...], Attrs], TensorType]:
     return infer
 
 
-# -- cotangents ----------------------------------------------------------------------------------------------------
+# -- cotangents and tangents ---------------------------------------------------------------------------------------
+
+Tangents = tuple[Expr | None, ...]
 
 
 def _sum_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     return (spread(g, node),)
 
 
-def _prod_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
+def _sum_jvp(node: Expr, tangents: Tangents) -> Expr:
+    return ROWS["sum"](tangents[0], **node.attrs)
+
+
+def _product_of_others(node: Expr) -> Expr:
     """Multiply the other elements: out / x, except where x is 0, which only the product of the others answers."""
     x, axes = node.args[0], node.attrs["axes"]
     is_zero = x == 0
     others = ROWS["where"](is_zero, 1, x)
     zeros = ROWS["sum"](is_zero, axes=axes, keepdims=True)
     whole = ROWS["prod"](others, axes=axes, keepdims=True)
-    local = ROWS["where"](zeros == 0, whole / others, ROWS["where"]((zeros == 1) & is_zero, whole, 0))
-    return (spread(g, node) * local,)
+    return ROWS["where"](zeros == 0, whole / others, ROWS["where"]((zeros == 1) & is_zero, whole, 0))
+
+
+def _prod_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
+    return (spread(g, node) * _product_of_others(node),)
+
+
+def _prod_jvp(node: Expr, tangents: Tangents) -> Expr:
+    return ROWS["sum"](tangents[0] * _product_of_others(node), **node.attrs)  # type: ignore[operator]
+
+
+def _attains(node: Expr) -> tuple[Expr, Expr]:
+    """Tell which elements attain the extremum, and how many of them there are."""
+    attains = node.args[0] == spread(node, node)
+    return attains, ROWS["sum"](cast(attains, node.dtype), **node.attrs)
 
 
 def _extremum_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     """Share the cotangent evenly among the elements that attain the extremum."""
-    x = node.args[0]
-    attains = x == spread(node, node)
-    ties = ROWS["sum"](cast(attains, g.dtype), axes=node.attrs["axes"], keepdims=node.attrs["keepdims"])
+    attains, ties = _attains(node)
     return (ROWS["where"](attains, spread(g / ties, node), 0),)
+
+
+def _extremum_jvp(node: Expr, tangents: Tangents) -> Expr:
+    """Average the tangents of the elements that attain the extremum."""
+    attains, ties = _attains(node)
+    return ROWS["sum"](ROWS["where"](attains, tangents[0], 0), **node.attrs) / ties
 
 
 # -- oracles -------------------------------------------------------------------------------------------------------
@@ -146,14 +169,14 @@ _TIES = "The elements that attain the extremum share the cotangent evenly."
 _sum = register(Row(
     name="sum", arity=1, operands="accumulate", infer=_fold_type("sum", None, empty=True),
     structure=Fold(state=(("s", "out"),), init=("0",), step=("s + x",), combine=("s + s_",), finish="s"),
-    oracle=_fold_oracle(np.sum), vjp=_sum_vjp, cases=_cases(_ANY_SIZE), symbol="sum",
+    oracle=_fold_oracle(np.sum), vjp=_sum_vjp, jvp=_sum_jvp, cases=_cases(_ANY_SIZE), symbol="sum",
     doc="Sum over axes; bools and integers are summed in int64, nothing sums to 0.",
 ))  # fmt: skip
 
 _prod = register(Row(
     name="prod", arity=1, operands="accumulate", infer=_fold_type("prod", None, empty=True),
     structure=Fold(state=(("p", "out"),), init=("1",), step=("p * x",), combine=("p * p_",), finish="p"),
-    oracle=_fold_oracle(np.prod), vjp=_prod_vjp, cases=_cases(_ANY_SIZE, 0.5, 1.5), symbol="prod",
+    oracle=_fold_oracle(np.prod), vjp=_prod_vjp, jvp=_prod_jvp, cases=_cases(_ANY_SIZE, 0.5, 1.5), symbol="prod",
     doc="Product over axes; bools and integers are multiplied in int64, nothing multiplies to 1.",
     sub_gradient="The gradient is exact at zeros; second derivatives are exact where no element is zero.",
 ))  # fmt: skip
@@ -164,7 +187,8 @@ _max = register(Row(
         state=(("m", "x"),), init=("lowest",), step=("maximum(m, x)",), combine=("maximum(m, m_)",), finish="m",
         empty=False,
     ),
-    oracle=_fold_oracle(np.max), vjp=_extremum_vjp, cases=_cases(_NOT_EMPTY), symbol="max", sub_gradient=_TIES,
+    oracle=_fold_oracle(np.max), vjp=_extremum_vjp, jvp=_extremum_jvp, cases=_cases(_NOT_EMPTY), symbol="max",
+    sub_gradient=_TIES,
     doc="Greatest element over axes; NaN if there is one.",
 ))  # fmt: skip
 
@@ -174,7 +198,8 @@ _min = register(Row(
         state=(("m", "x"),), init=("highest",), step=("minimum(m, x)",), combine=("minimum(m, m_)",), finish="m",
         empty=False,
     ),
-    oracle=_fold_oracle(np.min), vjp=_extremum_vjp, cases=_cases(_NOT_EMPTY), symbol="min", sub_gradient=_TIES,
+    oracle=_fold_oracle(np.min), vjp=_extremum_vjp, jvp=_extremum_jvp, cases=_cases(_NOT_EMPTY), symbol="min",
+    sub_gradient=_TIES,
     doc="Least element over axes; NaN if there is one.",
 ))  # fmt: skip
 

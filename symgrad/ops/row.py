@@ -17,11 +17,12 @@ from symgrad import side
 from symgrad.dtypes import BOOL, DType, accumulator, as_dtype, inexact, promote, weak_kind
 from symgrad.errors import DTypeError, GradientError, ShapeError
 from symgrad.expr import Expr, TensorType, Type, buffer_node, constant_node, dim_node, make
-from symgrad.ops.structure import Structure
+from symgrad.ops.structure import Map, Structure
 from symgrad.shape import Dim, Size, broadcast_shapes, format_shape
 
 Attrs = Mapping[str, Any]
 Vjp = Callable[[Expr, Expr], "tuple[Expr | None, ...]"]
+Jvp = Callable[[Expr, "tuple[Expr | None, ...]"], "Expr | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Row:
     - `derivatives`: for Map rows, hand-stated local derivatives per operand as formula text over x, y, z and out;
       derived ones stand in `ops/derived.py` and are proved equal.
     - `vjp(node, g)`: for the other classes, the cotangents.
+    - `jvp(node, tangents)`: the tangent, given one for each operand (None: zero; not all are). Needed by nonlinear
+      folds only; without it forward mode uses the structure, a composite's definition, or the transpose of `vjp`.
     - `smooth`: second derivatives exist on the test domain. `differentiable`: any derivative exists at all.
     - `symbol`: the infix sign or the name that formulas show; `latex`: the LaTeX form, `{x}` for operands.
     - `sub_gradient`: the choice made where no derivative exists, for the documentation.
@@ -71,6 +74,7 @@ class Row:
     operands: str = "free"
     derivatives: tuple[str, ...] | None = None
     vjp: Vjp | None = None
+    jvp: Jvp | None = None
     smooth: bool = True
     differentiable: bool = True
     commutative: bool = False
@@ -91,6 +95,18 @@ class Row:
     def __repr__(self) -> str:
         return f"<operator {self.name}>"
 
+
+def _help(row: Row) -> str:
+    """Give what `help(sg.relu)` says: the operator, not the class of all operators."""
+    parts = [f"{row.name}({', '.join('xyzw'[: row.arity or 0])}): {row.doc}"]
+    if isinstance(row.structure, Map) and row.structure.formula is not None:
+        parts.append(f"Formula: {row.structure.formula}.")
+    if row.sub_gradient:
+        parts.append(f"Where no derivative exists: {row.sub_gradient}")
+    return "\n\n".join(parts)
+
+
+Row.__doc__ = property(_help)  # type: ignore[assignment]
 
 ROWS: dict[str, Row] = {}
 
@@ -188,6 +204,14 @@ def _bool(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
     return args
 
 
+def _bits(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    """Bring integers, or bools, to one of their types; floats have no bits to speak of."""
+    args = _same(name, values)
+    if args[0].dtype.is_float:
+        raise DTypeError(f"{name} takes integers or bools", got=str(args[0].dtype), hint="Convert with astype first.")
+    return args
+
+
 def _select(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
     return (*_bool(name, values[:1]), *_same(name, values[1:]))
 
@@ -198,7 +222,7 @@ def _free(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
 
 COERCIONS: dict[str, Callable[[str, Sequence[Any]], tuple[Expr, ...]]] = {
     "same": _same, "arithmetic": _arithmetic, "accumulate": _accumulate, "float": _float, "bool": _bool,
-    "select": _select, "free": _free,
+    "select": _select, "free": _free, "bits": _bits, "order": _float,
 }  # fmt: skip
 
 
@@ -209,6 +233,8 @@ def label(node: Expr) -> str:
     """Name an operand in an error: the user's name if there is one; a promoted operand has its own operand's name."""
     if node.op == "astype":
         return label(node.args[0])
+    if node.op == "buffer":
+        return "the array"
     name: str = side.name_of(node) or (node.attrs["name"] if node.op in ("symbol", "parameter") else f"{node.op}(...)")
     return name
 

@@ -1,7 +1,7 @@
-"""The elementwise operators, one row each.
+"""The elementwise operators, one row each: arithmetic, powers and logarithms, rounding, choice, comparison, conversion.
 
-In: nothing; importing this file registers the rows. Out: the rows themselves, which are the public functions, and
-`astype`. Derivatives stand here in the stable form that a person would write, where it is not the one SymPy finds;
+In: nothing; importing this file registers the rows. Out: the rows themselves, which are the public functions, `astype`
+and `clip`; and `scalar`, with which `trigonometry.py special.py activations.py bitwise.py` register theirs. Derivatives stand here in the stable form that a person would write, where it is not the one SymPy finds;
 `derived.py` holds all of them. It must not know SymPy, nor how a row becomes machine code.
 
 Meaning where NumPy's is not followed: float `x // y` is floor(x / y) and `x % y` is x - y * floor(x / y), without
@@ -10,7 +10,6 @@ fmod's correction; integer `x // 0` is 0, `x % 0` is x; an integer power with a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,10 +22,10 @@ from symgrad.ops.structure import Cast, Map
 from symgrad.shape import Shape, dim
 
 __all__ = [
-    "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "negative", "power", "square", "reciprocal",
-    "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "sigmoid", "softplus", "relu",
-    "abs", "sign", "floor", "maximum", "minimum", "where", "stop_gradient", "astype",
-    "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isnan",
+    "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "negative", "power", "square",
+    "reciprocal", "sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp",
+    "abs", "sign", "floor", "ceil", "round", "trunc", "maximum", "minimum", "clip", "where", "stop_gradient", "astype",
+    "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isnan", "isinf", "isfinite",
     "logical_and", "logical_or", "logical_xor", "logical_not",
 ]  # fmt: skip
 
@@ -51,17 +50,31 @@ _SHAPES: dict[int, Sequence[tuple[Shape, ...]]] = {  # by arity: equal shapes, t
 
 def _cases(operands: str, domain: Sequence[Range], integers: Sequence[Range]) -> list[Case]:
     """List the test calls of a row: all shapes with floats, and the first with int32 where integers are operands."""
-    kinds = {"bool": ["bool"] * len(domain), "select": ["bool", "float", "float"]}
+    kinds = {
+        "bool": ["bool"] * len(domain), "select": ["bool", "float", "float"], "bits": ["int32"] * len(domain),
+        "order": ["int32", "float"],
+    }  # fmt: skip
     dtypes = kinds.get(operands, ["float"] * len(domain))
     cases = []
     for shapes in _SHAPES[len(domain)]:
         samples = [Sample(s, *span, dtype=d) for s, span, d in zip(shapes, domain, dtypes, strict=True)]
         symbolic = any(not isinstance(size, int) for shape in shapes for size in shape)
         cases.append(Case(tuple(samples), sizes=(0, 1, 3, 17, 64) if symbolic else (1,)))
-    if operands in ("arithmetic", "same"):
-        shapes = _SHAPES[len(domain)][0]
-        cases.append(Case(tuple(Sample(s, *span, dtype="int32") for s, span in zip(shapes, integers, strict=True))))
+    more = {"arithmetic": ["int32"], "same": ["int32"], "bits": ["uint8", "int64"]}.get(operands, [])
+    shapes = _SHAPES[len(domain)][0]
+    for dtype in more:
+        cases.append(Case(tuple(Sample(s, *span, dtype=dtype) for s, span in zip(shapes, integers, strict=True))))
     return cases
+
+
+def by_element(function: Callable[[float], float]) -> Oracle:
+    """Make an oracle of a function of one number, computed in float64."""
+
+    def oracle(x: np.ndarray) -> np.ndarray:
+        values = np.fromiter(map(function, x.ravel().tolist()), np.float64, x.size)
+        return values.reshape(x.shape).astype(x.dtype)
+
+    return oracle
 
 
 def quiet(function: Oracle) -> Callable[..., np.ndarray]:
@@ -113,17 +126,6 @@ def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return result if x.dtype.kind == "f" else np.where((y < 0) & (np.abs(x) != 1), 0, result)
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    tail: np.ndarray = np.exp(-np.abs(x))
-    result: np.ndarray = np.where(x >= 0, 1, tail) / (1 + tail)
-    return result
-
-
-def _erf(x: np.ndarray) -> np.ndarray:
-    values = np.fromiter(map(math.erf, x.ravel().tolist()), np.float64, x.size)
-    return values.reshape(x.shape).astype(x.dtype)
-
-
 def _identity_on_integers(ufunc: Oracle) -> Oracle:
     return lambda x: ufunc(x) if x.dtype.kind == "f" else x
 
@@ -158,6 +160,12 @@ remainder = scalar(
     derivatives=("1", "-(x // y)"), smooth=False, sub_gradient="1 in x and -floor(x / y) in y at the jumps too",
     symbol="%", latex=r"{x} \bmod {y}", doc="Give x - y * floor(x / y), which has the sign of y.",
 )  # fmt: skip
+fmod = scalar(
+    "fmod", np.fmod, operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
+    derivatives=("1", "-trunc(x / y)"), smooth=False, sub_gradient="1 in x and -trunc(x / y) in y at the jumps too",
+    latex=r"\operatorname{fmod}({x}, {y})",
+    doc="Give x - y * trunc(x / y) without rounding, which has the sign of x; an integer with y = 0 gives 0.",
+)  # fmt: skip
 negative = scalar("negative", np.negative, operands="arithmetic", symbol="-", latex="-{x}", doc="Change the sign.")
 power = scalar(
     "power", _power, operands="arithmetic", domain=(POSITIVE, REAL), integers=((-3, 4), (0, 4)),
@@ -179,7 +187,12 @@ sqrt = scalar(
     "sqrt", np.sqrt, domain=(POSITIVE,), derivatives=("0.5 / out",),
     latex=r"\sqrt{{x}}", doc="Give the square root; NaN below zero.",
 )  # fmt: skip
+cbrt = scalar(
+    "cbrt", np.cbrt, domain=(POSITIVE,), derivatives=("1 / (3 * square(out))",),
+    latex=r"\sqrt[3]{{x}}", doc="Give the cube root, negative below zero.",
+)  # fmt: skip
 exp = scalar("exp", np.exp, derivatives=("out",), latex="e^{{x}}", doc="Give e to the power x.")
+exp2 = scalar("exp2", np.exp2, derivatives=("log(2) * out",), latex="2^{{x}}", doc="Give 2 to the power x.")
 expm1 = scalar(
     "expm1", np.expm1, derivatives=("exp(x)",), latex="e^{{x}} - 1", doc="Give exp(x) - 1, accurate near 0.",
 )  # fmt: skip
@@ -187,34 +200,25 @@ log = scalar(
     "log", np.log, domain=(POSITIVE,), derivatives=("1 / x",),
     latex=r"\log {x}", doc="Give the natural logarithm; -inf at 0, NaN below.",
 )  # fmt: skip
+log2 = scalar(
+    "log2", np.log2, domain=(POSITIVE,), derivatives=("1 / (x * log(2))",),
+    latex=r"\log_2 {x}", doc="Give the logarithm to base 2, exact for powers of 2.",
+)  # fmt: skip
+log10 = scalar(
+    "log10", np.log10, domain=(POSITIVE,), derivatives=("1 / (x * log(10))",),
+    latex=r"\log_{10} {x}", doc="Give the logarithm to base 10.",
+)  # fmt: skip
 log1p = scalar(
     "log1p", np.log1p, domain=(ABOVE_MINUS_ONE,), derivatives=("1 / (1 + x)",),
     latex=r"\log(1 + {x})", doc="Give log(1 + x), accurate near 0.",
 )  # fmt: skip
-sin = scalar("sin", np.sin, derivatives=("cos(x)",), latex=r"\sin {x}", doc="Give the sine of an angle in radians.")
-cos = scalar("cos", np.cos, derivatives=("-sin(x)",), latex=r"\cos {x}", doc="Give the cosine of an angle in radians.")
-tanh = scalar("tanh", np.tanh, derivatives=("1 - square(out)",), latex=r"\tanh {x}", doc="Give the hyperbolic tangent.")
-erf = scalar(
-    "erf", _erf, derivatives=("2 / sqrt(pi) * exp(-square(x))",),
-    latex=r"\operatorname{erf} {x}",
-    doc="Give the error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x.",
+logaddexp = scalar(  # equal operands apart, for the difference of two infinities is NaN
+    "logaddexp", np.logaddexp, "where(x == y, x + log(2), maximum(x, y) + log1p(exp(-abs(x - y))))",
+    domain=TWO, commutative=True, derivatives=("sigmoid(x - y)", "sigmoid(y - x)"),
+    latex=r"\log(e^{{x}} + e^{{y}})", doc="Give log(exp(x) + exp(y)) without overflow.",
 )  # fmt: skip
-sigmoid = scalar(  # exp(-x) overflows to inf below -88 in float32, and the quotient is then the right 0
-    "sigmoid", _sigmoid, "1 / (1 + exp(-x))", derivatives=("out * (1 - out)",),
-    latex=r"\sigma({x})", doc="Give the logistic function 1 / (1 + exp(-x)).",
-)  # fmt: skip
-softplus = scalar(
-    "softplus", lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), "maximum(x, 0) + log1p(exp(-abs(x)))",
-    derivatives=("sigmoid(x)",), latex=r"\operatorname{softplus}({x})", doc="Give log(1 + exp(x)) without overflow.",
-)  # fmt: skip
-
 # -- functions with kinks and jumps ----------------------------------------------------------------------------------
 
-relu = scalar(
-    "relu", lambda x: np.where(x <= 0, 0, x), "where(x <= 0, 0, x)", operands="arithmetic",
-    derivatives=("where(x > 0, 1, 0)",), smooth=False, sub_gradient="0 at 0",
-    latex=r"\operatorname{relu}({x})", doc="Give x above 0 and 0 below; NaN stays NaN.",
-)  # fmt: skip
 abs = scalar(
     "abs", np.abs, operands="arithmetic", derivatives=("sign(x)",), smooth=False, sub_gradient="0 at 0",
     latex="|{x}|", doc="Give the absolute value.",
@@ -229,6 +233,21 @@ floor = scalar(
     derivatives=("0",), smooth=False, sub_gradient="0 everywhere",
     latex=r"\lfloor {x} \rfloor", doc="Give the greatest integer not above x, in x's dtype.",
 )  # fmt: skip
+ceil = scalar(
+    "ceil", _identity_on_integers(np.ceil), operands="arithmetic", domain=(WIDE,),
+    derivatives=("0",), smooth=False, sub_gradient="0 everywhere",
+    latex=r"\lceil {x} \rceil", doc="Give the least integer not below x, in x's dtype.",
+)  # fmt: skip
+round = scalar(
+    "round", _identity_on_integers(np.rint), operands="arithmetic", domain=(WIDE,),
+    derivatives=("0",), smooth=False, sub_gradient="0 everywhere",
+    latex=r"\operatorname{round} {x}", doc="Give the integer nearest to x, of two the even one, in x's dtype.",
+)  # fmt: skip
+trunc = scalar(
+    "trunc", _identity_on_integers(np.trunc), operands="arithmetic", domain=(WIDE,),
+    derivatives=("0",), smooth=False, sub_gradient="0 everywhere",
+    latex=r"\operatorname{trunc} {x}", doc="Give x without its fraction, in x's dtype.",
+)  # fmt: skip
 maximum = scalar(
     "maximum", np.maximum, "where((x > y) | isnan(x), x, y)", operands="same", domain=TWO, commutative=True,
     derivatives=("where(x > y, 1, where(x == y, 0.5, 0))", "where(y > x, 1, where(x == y, 0.5, 0))"),
@@ -240,6 +259,18 @@ minimum = scalar(
     derivatives=("where(x < y, 1, where(x == y, 0.5, 0))", "where(y < x, 1, where(x == y, 0.5, 0))"),
     smooth=False, sub_gradient="0.5 for each operand where they are equal",
     latex=r"\min({x}, {y})", doc="Give the lesser of two elements; NaN wins.",
+)  # fmt: skip
+_clip = scalar(
+    "clip", np.clip, "minimum(maximum(x, y), z)", operands="arithmetic",
+    domain=(WIDE, (-3.0, -0.5), (0.5, 3.0)), integers=((-9, 10), (-4, 0), (1, 5)),
+    derivatives=(
+        "where((x > y) & (x < z), 1, 0)",
+        "where((x <= y) & (y < z), 1, 0)",
+        "where((x >= z) | (y >= z), 1, 0)",
+    ),
+    smooth=False, sub_gradient="1 in x strictly inside, 0 at and beyond the edges; there 1 in the edge that counts",
+    latex=r"\operatorname{clip}({x}, {y}, {z})",
+    doc="Give x, but y where x is below, then z where that is above; NaN stays NaN.",
 )  # fmt: skip
 where = scalar(
     "where", np.where, operands="select", domain=(REAL, REAL, REAL),
@@ -277,6 +308,14 @@ isnan = scalar(
     "isnan", lambda x: x != x, "x != x", operands="same", result=BOOL, derivatives=("0",), smooth=False,
     differentiable=False, doc="Tell where an element is NaN.",
 )  # fmt: skip
+isinf = scalar(
+    "isinf", np.isinf, "(x == x) & (x - x != 0)", operands="arithmetic", result=BOOL, derivatives=("0",), smooth=False,
+    differentiable=False, doc="Tell where an element is an infinity.",
+)  # fmt: skip
+isfinite = scalar(
+    "isfinite", np.isfinite, "x - x == 0", operands="arithmetic", result=BOOL, derivatives=("0",), smooth=False,
+    differentiable=False, doc="Tell where an element is neither an infinity nor NaN.",
+)  # fmt: skip
 logical_and = _logical("logical_and", np.logical_and, "&", r"{x} \land {y}", "Tell where both are true.")
 logical_or = _logical("logical_or", np.logical_or, "|", r"{x} \lor {y}", "Tell where one or both are true.")
 logical_xor = _logical("logical_xor", np.logical_xor, "^", r"{x} \oplus {y}", "Tell where exactly one is true.")
@@ -311,3 +350,21 @@ register(
 def astype(x: Any, dtype: object) -> Expr:
     """Convert the elements of `x` to a dtype; `x` itself if it has that dtype."""
     return cast(as_expr(x), as_dtype(dtype))
+
+
+def clip(x: Any, low: Any = None, high: Any = None) -> Expr:
+    """Limit x to [low, high]; either side may be None. NaN stays NaN; where low is above high, high it is.
+
+    The derivative in x is 1 strictly inside and 0 at and beyond the edges.
+
+    >>> import symgrad as sg
+    >>> [float(v) for v in sg.evaluate(sg.clip([-2.0, 0.5, 3.0], 0, 1), {})]
+    [0.0, 0.5, 1.0]
+    """
+    node = as_expr(x)
+    if low is None and high is None:
+        return node
+    least = float("-inf") if low is None else low
+    if node.dtype.is_integer and (low is None or high is None):
+        return minimum(node, high) if low is None else maximum(node, low)
+    return _clip(node, least, float("inf") if high is None else high)

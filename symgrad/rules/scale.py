@@ -243,23 +243,36 @@ def scale_matmul(node: Expr, context: Context) -> Expr | None:
 
 
 def _mask_examples() -> list[Expr]:
-    x, y, _, _, n = _samples()
-    return [ROWS["where"](y > 0, x / n, 0), ROWS["where"](y > 0, -x, 0)]
+    x, y, s, _, n = _samples()
+    return [
+        ROWS["where"](y > 0, x / n, 0), ROWS["where"](y > 0, -x, 0), ROWS["where"](y > 0, s * x, 0),
+        ROWS["where"](s > 0, 2 * (x / s), 0),
+    ]  # fmt: skip
 
 
 @structural(
     "scale_mask", "where", "where(m, a * x / c, 0)", "a * where(m, x, 0) / c", RuleClass.REAL,
-    condition="a, c have rank 0", examples=_mask_examples,
+    condition="a is made of numbers, sizes and symbols, c of numbers and sizes", examples=_mask_examples,
 )  # fmt: skip
 def scale_mask(node: Expr, context: Context) -> Expr | None:
-    """Move a scalar factor out of a mask."""
+    """Move a scalar factor out of a mask, unless it may be what the mask guards: a divisor, or a computed number."""
     mask, x, other = node.args
     if not node.dtype.is_float or literal(other) != 0:
         return None
     inner = split(x, context)
     if inner.is_trivial or inner.core is None:
         return None
-    return join(_with_core(inner, ROWS["where"](mask, inner.core, other)), node)
+    guarded = Scaled(
+        1.0, inner.core, tuple(f for f in inner.factors if f.args), divisors=inner.divisors,
+        divisor_size=1 if mask.ndim else inner.divisor_size,
+    )  # fmt: skip
+    free = Scaled(
+        inner.number, None, tuple(f for f in inner.factors if not f.args), inner.divisor, (), inner.size,
+        inner.divisor_size if mask.ndim else 1,
+    )  # fmt: skip
+    if free.is_trivial:
+        return None
+    return join(_with_core(free, ROWS["where"](mask, join(guarded, x), other)), node)
 
 
 def _sum_examples() -> list[Expr]:

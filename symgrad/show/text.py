@@ -73,15 +73,24 @@ def format_equations(
         apart.add(id(stuck.node))
 
 
-def pprint(*expressions: Expr) -> None:
-    """Print expressions as mathematics.
+def pprint(*expressions: Any) -> None:
+    """Print expressions as mathematics: one after the other, lists and tuples too; a dict prints as equations.
 
     >>> import symgrad as sg
-    >>> pprint(sg.symbol("x", (2,)) * 2)
+    >>> x = sg.symbol("x", (2,))
+    >>> pprint(x * 2, [x + 1])
     2 * x
+    x + 1
+    >>> pprint({"y": x + 1})
+    y = x + 1
     """
-    for expr in expressions:
-        print(format_expression(expr))
+    for item in expressions:
+        if isinstance(item, Mapping):
+            print(format_equations(item))
+        elif isinstance(item, list | tuple):
+            pprint(*item)
+        else:
+            print(format_expression(item))
 
 
 # -- lines --------------------------------------------------------------------------------------------------------

@@ -52,9 +52,8 @@ def check_range(name: str, indices: np.ndarray, least: int, bound: int) -> None:
     at = _first_outside(indices, least, bound)
     if at is not None:
         place = ", ".join(map(str, at))
-        raise IndexRangeError(
-            f"{name}[{place}] = {indices[at]} is outside an axis of size {bound}", hint=f"Valid: {least} to {bound - 1}."
-        )
+        what = f"{name}[{place}] = {indices[at]} is outside an axis of size {bound}"
+        raise IndexRangeError(what, hint=f"Valid: {least} to {bound - 1}.")
 
 
 def _first_outside(numbers: np.ndarray, least: int, bound: int) -> tuple[int, ...] | None:

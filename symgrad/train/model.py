@@ -121,6 +121,13 @@ class Model:
             raise ShapeError(f"{what}: the model is not built yet, its input shape is not known", hint=hint)
         return self._output
 
+    def __repr__(self) -> str:
+        state = f"{len(self.parameters)} parameters" if self._output is not None else "not built yet"
+        return f"<{type(self).__name__} {self.name!r}: {len(self._layers)} layers, {state}>"
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise TypeError("a model is neither copied nor pickled. Build another one, and set_weights(get_weights()).")
+
     def summary(self, print_fn: Callable[[str], Any] | None = None) -> None:
         """Print the layers, the shapes of their results and the numbers of parameters."""
         (print_fn or print)(summary_text(self.name, self._built("summary"), self.parameters))
@@ -310,7 +317,7 @@ class Model:
         progress.finish(measures)
         return _one_or_list(measures)
 
-    def predict(self, x: Any, batch_size: int | None = 32) -> np.ndarray:
+    def predict(self, x: Any, batch_size: int | None = 32, verbose: int | str = 0) -> np.ndarray:
         """Give the output for every sample."""
         size = check_batch_size(batch_size)
         rows, _ = self._rows(x)
@@ -321,8 +328,10 @@ class Model:
             self._programs[key] = make_program(feeds, [simplify(self.output)], {}, options)
         program = self._programs[key]
         (out,) = program.allocate(rows[0].samples, size)
-        for _ in program.run(rows, np.arange(rows[0].samples), size, [out]):
-            pass
+        progress = Progress(-(-rows[0].samples // size), verbose)
+        for done in program.run(rows, np.arange(rows[0].samples), size, [out]):
+            progress.update(done, {})
+        progress.finish({})
         return out
 
     def train_on_batch(self, x: Any, y: Any) -> Any:

@@ -22,6 +22,10 @@ def format_measures(measures: Mapping[str, float]) -> str:
     return " - ".join(f"{name}: {_number(value)}" for name, value in measures.items())
 
 
+def _after_dash(measures: Mapping[str, float]) -> str:
+    return f" - {format_measures(measures)}" if measures else ""
+
+
 def _number(value: float) -> str:
     return f"{value:.4f}" if abs(value) >= 1e-3 or value == 0 else f"{value:.4e}"
 
@@ -65,7 +69,7 @@ class Progress:
         if self.moving:
             filled = WIDTH * done // max(self.total, 1)
             bar = "=" * filled + (">" if filled < WIDTH else "") + "." * (WIDTH - filled - 1)
-            self._write(f"\r{done}/{self.total} [{bar}] - {format_measures(measures)}")
+            self._write(f"\r{done}/{self.total} [{bar}]{_after_dash(measures)}")
 
     def finish(self, measures: Mapping[str, float]) -> None:
         """Write the epoch's line."""
@@ -74,7 +78,7 @@ class Progress:
         spent = time.perf_counter() - self.begun
         per_step = _duration(spent / max(self.total, 1))
         bar = "=" * WIDTH
-        line = f"{self.total}/{self.total} [{bar}] - {_duration(spent)} {per_step}/step - {format_measures(measures)}"
+        line = f"{self.total}/{self.total} [{bar}] - {_duration(spent)} {per_step}/step{_after_dash(measures)}"
         self._write(("\r" if self.moving else "") + line + "\n")
 
     def _write(self, text: str) -> None:

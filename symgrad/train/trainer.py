@@ -13,8 +13,8 @@ import numpy as np
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, Parameter
 from symgrad.options import Options
-from symgrad.train.graphs import BATCH
 from symgrad.shape import format_shape
+from symgrad.train.graphs import BATCH
 from symgrad.train.labels import check_range
 from symgrad.train.loop import BatchProgram
 from symgrad.train.rows import Rows

@@ -4,7 +4,8 @@ import sys
 import time
 
 import pytest
-from fuzz.compare import VARIANTS, Mismatch, check, has_avx512, use_every_thread
+
+from fuzz.compare import VARIANTS, MismatchError, check, has_avx512, use_every_thread
 from fuzz.generate import generate
 
 
@@ -17,7 +18,7 @@ def main(first: int, count: int, size: int | None = None) -> int:
         for seed in range(first, first + count):
             try:
                 check(generate(seed, size), names if seed % 10 == 0 else ["unfused"])
-            except Mismatch as error:
+            except MismatchError as error:
                 failures += 1
                 print(f"---- seed {seed}\n{error}", flush=True)
     print(f"{failures} of {count} fail, {time.time() - start:.0f} s")

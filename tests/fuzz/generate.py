@@ -244,7 +244,8 @@ KINKS = ("sg.abs({x})", "sg.relu({x})", "sg.sign({x})", "sg.floor({x} * 3)", "sg
          "sg.remainder({x} * 3, 2)", "sg.floor_divide({x} * 5, 2)")  # fmt: skip
 TWO: tuple[tuple[str, Callable[[float, float], float]], ...] = (
     ("{x} + {y}", lambda a, b: a + b), ("{x} - {y}", lambda a, b: a + b), ("{x} * {y}", lambda a, b: a * b),
-    ("{x} / ({y} * {y} + 0.7)", lambda a, b: 2 * a), ("sg.power({x} * {x} + 0.5, sg.tanh({y}))", lambda a, b: a * a + 3),
+    ("{x} / ({y} * {y} + 0.7)", lambda a, b: 2 * a),
+    ("sg.power({x} * {x} + 0.5, sg.tanh({y}))", lambda a, b: a * a + 3),
 )  # fmt: skip
 
 
@@ -305,7 +306,8 @@ def _integers(g: Generator) -> None:
         "({x} > {y}).sum(axis=-1)", "({x} == {y}) | ({x} < 2)", "{x}**2", "sg.sum({x})", "{x} // -3", "{x} % -3",
     ))  # fmt: skip
     if x.node.dtype.kind == "u" or y.node.dtype.kind == "u":
-        source = g.rng.choice(("{x} * {y}", "sg.maximum({x}, {y})", "{x} // ({y} + 1)", "{x} % ({y} + 2)", "{x} <= {y}"))
+        unsigned = ("{x} * {y}", "sg.maximum({x}, {y})", "{x} // ({y} + 1)", "{x} % ({y} + 2)", "{x} <= {y}")
+        source = g.rng.choice(unsigned)
     if "axis" in source and max(x.node.ndim, y.node.ndim) == 0:
         return
     bound = x.bound * y.bound + x.bound + y.bound + 3
@@ -384,7 +386,8 @@ def _layout(g: Generator) -> None:
 
     def sliced() -> str:
         size = shape[axis]
-        part = g.rng.choice(["::-1", "::2", "::-2", ":-1" if not isinstance(size, int) else f":{max(size - 1, 1)}", "1:"])
+        most = ":-1" if not isinstance(size, int) else f":{max(size - 1, 1)}"
+        part = g.rng.choice(["::-1", "::2", "::-2", most, "1:"])
         return f"{x.name}[{':, ' * axis}{part}]"
 
     def indexed() -> str:
@@ -422,8 +425,8 @@ def _matmul(g: Generator) -> None:
     y = g.pick(lambda v: v.node.dtype == x.node.dtype and v.node.ndim >= 1 and v is not x)
     bound = 4 * x.bound
     if y is not None and g.rng.random() < 0.5:
-        for a, b in ((x.name, y.name), (x.name, f"{y.name}.T"), (f"{x.name}.T", y.name), (f"{x.name}.T", f"{y.name}.T")):
-            if g.make(f"sg.matmul({a}, {b})", bound * y.bound) is not None:
+        for a, b in (("", ""), ("", ".T"), (".T", ""), (".T", ".T")):
+            if g.make(f"sg.matmul({x.name}{a}, {y.name}{b})", bound * y.bound) is not None:
                 return
     inner, outer = x.node.shape[-1], g.rng.choice(g.palette)
     shape: tuple[Size, ...] = g.rng.choice([(inner, outer), (inner, outer), (inner,), (outer, inner)])
@@ -473,7 +476,7 @@ def _count(g: Generator) -> None:
 
 
 KINDS: list[Callable[[Generator], None]] = [
-    _smooth, _two, _kink, _choose, _cast, _integers, _fold, _extreme, _softmax, _layout, _join, _matmul, _gather, _random,
-    _count,
+    _smooth, _two, _kink, _choose, _cast, _integers, _fold, _extreme, _softmax, _layout, _join, _matmul, _gather,
+    _random, _count,
 ]  # fmt: skip
-WEIGHTS = [5, 6, 2, 2, 1, 1, 4, 2, 2, 6, 2, 6, 3, 1, 1]
+WEIGHTS = [5, 6, 4, 3, 1, 1, 4, 3, 2, 6, 2, 6, 3, 1, 1]

@@ -1,6 +1,7 @@
 """A hundred random programs; `python -m fuzz FIRST COUNT` in tests/ runs any number of others."""
 
 import pytest
+
 from fuzz.compare import VARIANTS, check, has_avx512, use_every_thread
 from fuzz.generate import generate
 

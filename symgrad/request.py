@@ -1,0 +1,109 @@
+"""What a derivative is asked of: results, variables, tangents and cotangents, as users give them.
+
+In: nested lists, tuples and dicts of expressions. Out: flat lists of checked expressions, and structures rebuilt around
+the answers; GradientError, with a hint, for what has no derivative. It must not know how derivatives are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from symgrad.errors import GradientError, nearest
+from symgrad.expr import Expr, TensorType, constant_node, topological
+from symgrad.ops.row import ROWS, as_expr, cast, describe, label, row_of, where_text
+from symgrad.shape import format_shape
+
+
+def parts(structure: Any) -> Iterator[Any]:
+    """List the leaves of nested lists, tuples and dicts.
+
+    >>> list(parts({"a": 1, "b": [2, (3,)]}))
+    [1, 2, 3]
+    """
+    if isinstance(structure, Mapping):
+        structure = list(structure.values())
+    if isinstance(structure, (list, tuple)):
+        for part in structure:
+            yield from parts(part)
+    else:
+        yield structure
+
+
+def restore(structure: Any, items: Iterator[Any]) -> Any:
+    """Put the items where the leaves of a structure stand.
+
+    >>> restore({"a": 0, "b": [0, (0,)]}, iter("xyz"))
+    {'a': 'x', 'b': ['y', ('z',)]}
+    """
+    if isinstance(structure, Mapping):
+        return {key: restore(part, items) for key, part in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        found = [restore(part, items) for part in structure]
+        return found if isinstance(structure, list) else tuple(found)
+    return next(items)
+
+
+def check_float(what: str, node: Any) -> Expr:
+    """Give back an expression of float dtype; TypeError or GradientError for anything else."""
+    if not isinstance(node, Expr):
+        raise TypeError(f"the {what} of a gradient is an expression, not {type(node).__name__}")
+    if not node.dtype.is_float:
+        got, hint = f"{label(node)} is {node.type}", "Convert it with astype('float32') where it enters."
+        raise GradientError(f"the {what} of a gradient is a float", got=got, where=where_text([node]), hint=hint)
+    return node
+
+
+def check_loss(loss: Any) -> Expr:
+    """Give back a float scalar; GradientError for anything else."""
+    node = check_float("loss", loss)
+    if node.shape != ():
+        hint = "Reduce it first, with mean() or sum(), or use sg.vjp with a cotangent."
+        raise GradientError("grad takes a scalar loss", got=describe(node), where=where_text([node]), hint=hint)
+    return node
+
+
+def variables(wrt: Any, disconnected: str) -> list[Expr]:
+    """List what is differentiated with respect to: floats, all of them."""
+    if disconnected not in ("error", "zero"):
+        raise ValueError(f"disconnected={disconnected!r} is unknown. {nearest(str(disconnected), ('error', 'zero'))}")
+    return [check_float("variable", node) for node in parts(wrt)]
+
+
+def fitted(what: str, node: Expr, value: Any) -> Expr:
+    """Give a tangent or cotangent of a node, as an expression of its dtype; GradientError unless it has its shape."""
+    g = cast(as_expr(value, node.dtype), node.dtype)
+    if g.shape != node.shape:
+        got = f"{format_shape(g.shape)} for {describe(node)}"
+        raise GradientError(f"a {what}", got=got, where=where_text([node]))
+    return g
+
+
+def flows(node: Expr) -> bool:
+    """Tell whether a derivative passes between the node and its operands."""
+    if not node.args or not row_of(node).differentiable:
+        return False
+    return not isinstance(node.type, TensorType) or node.dtype.is_float
+
+
+def check_reached(results: Sequence[Expr], targets: Sequence[Expr], disconnected: str) -> None:
+    """Refuse a target to which no differentiable path leads, unless zeros are asked for."""
+    if disconnected == "zero":
+        return
+    reached = set(topological(results, stop=lambda node: not flows(node)))
+    for target in targets:
+        if target not in reached:
+            what, got = f"the loss does not depend on {label(target)}", "no differentiable path leads there"
+            hint = 'Pass disconnected="zero" to get zeros.'
+            raise GradientError(what, got=got, where=where_text([target]), hint=hint)
+
+
+def complete(found: Mapping[Expr, Expr], nodes: Sequence[Expr]) -> list[Expr]:
+    """Give one derivative per node: zeros where it vanishes."""
+    return [found[node] if node in found else zeros_like(node) for node in nodes]
+
+
+def zeros_like(node: Expr) -> Expr:
+    """Give zeros of a node's shape and dtype; they stand for themselves and take no memory."""
+    zero = constant_node(0, node.dtype)
+    return ROWS["broadcast_to"](zero, shape=node.shape) if node.shape else zero

@@ -1,0 +1,93 @@
+"""The examples and the command run, in their short form and with warnings as errors, and print what they promise."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What is run, and patterns of lines that it must print, in this order.
+RUNS = {
+    "gradient": (
+        ["examples/01_gradient.py"],
+        [
+            r"loss = .*",
+            r"dW1 += H2\.T @ .*",
+            r"dW2 += H1\.T @ .*",
+            r"dW3 += x\.T @ .*",
+            r"loss at a point: \d+\.\d{6}; the compiled gradients have the shapes \[\(3, 1\), \(5, 3\), \(4, 5\)\]",
+        ],
+    ),
+    "mnist": (
+        ["examples/02_mnist.py", "--short"],
+        [
+            r"Z1 += X @ W1 \+ b1",
+            r"H += relu\(Z1\)",
+            r"P += softmax\(H @ W2 \+ b2, axis=1\)",
+            r"dW2 += H\.T @ \(P - Y\) / N",
+            r"dW1 += X\.T @ G1 / N",
+            r"Epoch 1/1",
+            r"469/469 \[=+\] - .*/step - loss: 0\.2\d{3} - accuracy: 0\.9\d{3}",
+            r"test loss 0\.1\d{3}, test accuracy 0\.9[5-8]\d\d",
+        ],
+    ),
+    "own loop": (
+        ["examples/03_own_loop.py", "--short"],
+        [
+            r"dW = x\.T @ .* / N",
+            r"step +0  loss 2\.\d{4}",
+            r"step +54  loss 0\.\d{4}",
+            r"test accuracy 0\.[89]\d{3}",
+        ],
+    ),
+    "command": (
+        ["-m", "symgrad", "mnist", "--epochs", "1", "--seed", "1"],
+        [
+            r"dW2 += H\.T @ \(P - Y\) / N",
+            r"469/469 .* - loss: 0\.2\d{3} - accuracy: 0\.9\d{3}",
+            r"test loss 0\.1\d{3}, test accuracy 0\.9[5-8]\d\d",
+        ],
+    ),
+}
+
+
+def run(*arguments, cwd=ROOT):
+    command = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=240, check=False)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_prints_what_it_promises(name):
+    arguments, patterns = RUNS[name]
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = iter(done.stdout.splitlines())
+    for pattern in patterns:
+        assert any(re.fullmatch(pattern, line.strip()) for line in lines), f"no {pattern!r} in\n{done.stdout}"
+
+
+def test_every_example_is_run_here():
+    there = {path.name for path in (ROOT / "examples").glob("*.py")}
+    assert there == {Path(arguments[0]).name for arguments, _ in RUNS.values() if arguments[0].endswith(".py")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "the following arguments are required: command"),
+        (["minst"], "invalid choice: 'minst'"),
+        (["mnist", "--epochs", "many"], "'many' is no number"),
+        (["mnist", "--epochs", "-1"], "'-1' is no number, 0 or more"),
+        (["mnist", "--data", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_the_command_refuses_in_one_line(arguments, words, tmp_path):
+    done = run("-m", "symgrad", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
