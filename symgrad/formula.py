@@ -38,7 +38,8 @@ def _to_table() -> dict[str, Callable[..., Any]]:
         "divide": lambda x, y: x / y, "square": lambda x: x**2, "reciprocal": lambda x: 1 / x,
         "floor_divide": lambda x, y: sp.floor(x / y), "remainder": lambda x, y: x - y * sp.floor(x / y),
         "floor": sp.floor, "ceil": sp.ceiling, "round": lambda x: sp.floor(x + sp.Rational(1, 2)),  # ties aside
-        "trunc": trunc, "fmod": lambda x, y: x - y * trunc(x / y), "abs": sp.Abs, "sign": sp.sign, "maximum": sp.Max, "minimum": sp.Min,
+        "trunc": trunc, "fmod": lambda x, y: x - y * trunc(x / y),
+        "abs": sp.Abs, "sign": sp.sign, "maximum": sp.Max, "minimum": sp.Min,
         "sqrt": sp.sqrt, "exp": sp.exp, "expm1": lambda x: sp.exp(x) - 1,
         "cbrt": lambda x: x ** sp.Rational(1, 3), "exp2": lambda x: 2**x,  # the root of what is not negative
         "log": sp.log, "log2": lambda x: sp.log(x) / sp.log(2), "log10": lambda x: sp.log(x) / sp.log(10),
@@ -51,7 +52,8 @@ def _to_table() -> dict[str, Callable[..., Any]]:
         "gelu_tanh": lambda x: x / (1 + sp.exp(-sp.sqrt(8 / sp.pi) * (x + sp.Rational(44715, 10**6) * x**3))),
         "sigmoid": lambda x: 1 / (1 + sp.exp(-x)), "softplus": lambda x: sp.log(1 + sp.exp(x)),
         "relu": lambda x: where(x <= 0, 0, x), "where": where,
-        "isnan": lambda x: sp.false, "isinf": lambda x: sp.false, "isfinite": lambda x: sp.true, "stop_gradient": lambda x: x,
+        "isnan": lambda x: sp.false, "isinf": lambda x: sp.false, "isfinite": lambda x: sp.true,
+        "stop_gradient": lambda x: x,
         "equal": sp.Eq, "not_equal": sp.Ne, "less": sp.Lt, "less_equal": sp.Le,
         "greater": sp.Gt, "greater_equal": sp.Ge,
         "logical_and": sp.And, "logical_or": sp.Or, "logical_xor": sp.Xor, "logical_not": sp.Not,

@@ -100,6 +100,18 @@ class Surface:
     def __rxor__(self, other: Any) -> Expr:
         return OPERATORS["logical_xor"](other, self)  # type: ignore[no-any-return]
 
+    def __lshift__(self, other: Any) -> Expr:
+        return OPERATORS["bitwise_left_shift"](self, other)  # type: ignore[no-any-return]
+
+    def __rlshift__(self, other: Any) -> Expr:
+        return OPERATORS["bitwise_left_shift"](other, self)  # type: ignore[no-any-return]
+
+    def __rshift__(self, other: Any) -> Expr:
+        return OPERATORS["bitwise_right_shift"](self, other)  # type: ignore[no-any-return]
+
+    def __rrshift__(self, other: Any) -> Expr:
+        return OPERATORS["bitwise_right_shift"](other, self)  # type: ignore[no-any-return]
+
     def __eq__(self, other: Any) -> Expr:  # type: ignore[override]
         return OPERATORS["equal"](self, other)  # type: ignore[no-any-return]
 

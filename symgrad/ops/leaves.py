@@ -43,7 +43,7 @@ def symbol(name: str, shape: Any = (), dtype: Any = "float32", facts: Collection
     ((N, 784), 'float32', True)
     """
     what = f"symbol {check_name(name)!r}"
-    sizes, element = as_shape(shape, what), as_dtype(dtype)
+    sizes, element = as_shape(shape, what), as_dtype("float32" if dtype is None else dtype)
     declared = (facts,) if isinstance(facts, str) else tuple(facts)
     for fact in declared:
         if fact not in FACTS:

@@ -27,16 +27,32 @@ from symgrad.surface import OPERATORS
 
 ARITHMETIC = (
     "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "matmul",
-    "logical_and", "logical_or", "logical_xor",
+    "bitwise_left_shift", "bitwise_right_shift",
 )  # fmt: skip
+BITS = {  # what & | ^ mean for bools, and for integers
+    "logical_and": "bitwise_and", "logical_or": "bitwise_or", "logical_xor": "bitwise_xor",
+    "logical_not": "bitwise_invert",
+}  # fmt: skip
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
-UNARY = ("negative", "abs", "logical_not")
+UNARY = ("negative", "abs")
 
 
 def _arithmetic(name: str) -> Callable[[Any, Any], Any]:
     """Make an operator that leaves operands of foreign types to Python, which asks the other side, then raises."""
     row = ROWS[name]
     return lambda left, right: row(left, right) if is_operand(left) and is_operand(right) else NotImplemented
+
+
+def _bitwise(name: str) -> Callable[..., Any]:
+    """Make an operator that is logical where an operand is a tensor of bools, and works on bits of integers."""
+
+    def apply(*operands: Any) -> Any:
+        if not all(map(is_operand, operands)):
+            return NotImplemented
+        kinds = {x.dtype.kind for x in map(as_expr, operands)}
+        return ROWS[BITS[name] if kinds and kinds <= {"i", "u"} else name](*operands)
+
+    return apply
 
 
 def _comparison(name: str) -> Callable[[Any, Any], Expr]:
@@ -60,8 +76,10 @@ def positive(x: Any) -> Expr:
 # -- NumPy's functions --------------------------------------------------------------------------------------------
 
 UFUNCS = {
-    "absolute": "abs", "fabs": "abs", "bitwise_and": "logical_and", "bitwise_or": "logical_or",
-    "bitwise_xor": "logical_xor", "invert": "logical_not", "true_divide": "divide", "mod": "remainder",
+    "absolute": "abs", "fabs": "abs", "true_divide": "divide", "mod": "remainder", "rint": "round",
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+    "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
+    "invert": "bitwise_invert", "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift",
 }  # fmt: skip
 REDUCTIONS = {
     "add": reduce.sum, "multiply": reduce.prod, "maximum": reduce.max, "minimum": reduce.min,
@@ -175,6 +193,7 @@ METHODS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 OPERATORS.update({name: _arithmetic(name) for name in ARITHMETIC})
+OPERATORS.update({name: _bitwise(name) for name in BITS})
 OPERATORS.update({name: _comparison(name) for name in COMPARISONS})
 OPERATORS.update({name: ROWS[name] for name in UNARY})
 OPERATORS.update({"positive": positive, "getitem": getitem, "ufunc": ufunc})

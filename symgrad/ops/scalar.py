@@ -1,8 +1,9 @@
 """The elementwise operators, one row each: arithmetic, powers and logarithms, rounding, choice, comparison, conversion.
 
 In: nothing; importing this file registers the rows. Out: the rows themselves, which are the public functions, `astype`
-and `clip`; and `scalar`, with which `trigonometry.py special.py activations.py bitwise.py` register theirs. Derivatives stand here in the stable form that a person would write, where it is not the one SymPy finds;
-`derived.py` holds all of them. It must not know SymPy, nor how a row becomes machine code.
+and `clip`; and `scalar`, with which `trigonometry.py special.py activations.py bitwise.py` register theirs. Derivatives
+stand here in the stable form that a person would write, where it is not the one SymPy finds; `derived.py` holds all of
+them. It must not know SymPy, nor how a row becomes machine code.
 
 Meaning where NumPy's is not followed: float `x // y` is floor(x / y) and `x % y` is x - y * floor(x / y), without
 fmod's correction; integer `x // 0` is 0, `x % 0` is x; an integer power with a negative exponent is rounded towards 0.

@@ -60,7 +60,7 @@ def _polygamma(n: np.ndarray, x: np.ndarray) -> np.ndarray:
         tail = tail + coefficient * rising / z ** (2 * k)
         rising = rising * (order + 2 * k) * (order + 2 * k + 1)
     value = np.where(order % 2 == 1, 1, -1) * factorial * (total + z**-order * tail)
-    return np.where(y >= 0, value, np.nan).astype(np.result_type(x.dtype, np.float32) if x.dtype.kind != "f" else x.dtype)
+    return np.where(y >= 0, value, np.nan).astype(x.dtype)
 
 
 def _trigamma(x: np.ndarray) -> np.ndarray:
@@ -68,6 +68,9 @@ def _trigamma(x: np.ndarray) -> np.ndarray:
     above = _polygamma(np.ones_like(u), u)
     return np.where(x < 0.5, np.square(np.pi / np.sin(np.pi * (x - np.rint(x)))) - above, above).astype(x.dtype)
 
+
+_ANGLE = "(pi * where(x < 0.5, x - round(x), 0.5))"  # an angle without a pole where the reflection is not used
+_REFLECTED = f"2 * pi**3 * cos{_ANGLE} / sin{_ANGLE}**3"
 
 erf = scalar(
     "erf", by_element(math.erf), derivatives=("2 / sqrt(pi) * exp(-square(x))",),
@@ -93,10 +96,7 @@ digamma = scalar(
 )  # fmt: skip
 trigamma = scalar(
     "trigamma", _trigamma, domain=GAMMA_DOMAIN,
-    derivatives=(
-        "where(x < 0.5, polygamma(2, where(x < 0.5, 1 - x, x)) - 2 * pi**3 * cos(pi * (x - round(x)))"
-        " / power(sin(pi * where(x < 0.5, x - round(x), 0.5)), 3), polygamma(2, where(x < 0.5, 1 - x, x)))",
-    ),
+    derivatives=(f"polygamma(2, where(x < 0.5, 1 - x, x)) - where(x < 0.5, {_REFLECTED}, 0)",),
     latex=r"\psi'({x})", doc="Give the second derivative of lgamma; inf at 0 and at negative integers.",
 )  # fmt: skip
 polygamma = scalar(

@@ -13,6 +13,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from symgrad.expr import Expr, constant_node, dim_node, literal
 from symgrad.ops.leaves import symbol
 from symgrad.ops.row import ROWS
@@ -101,6 +103,7 @@ def join(s: Scaled, like: Expr) -> Expr:
     """Put a scaled value together in the canonical form, in the dtype of a node."""
     number, divisor = _reduced(s.number, s.divisor)
     size, divisor_size = _cancelled(s.size, s.divisor_size)
+    number, divisor_size = _reduced_by_size(number, divisor_size)
     front = sorted(s.factors, key=order_key)
     if size != 1:
         front.insert(0, dim_node(size, like.dtype))
@@ -114,6 +117,16 @@ def join(s: Scaled, like: Expr) -> Expr:
     if number < 0:
         out = ROWS["negative"](out)
     return _divided(out, divisor, divisor_size, s.divisors, like)
+
+
+def joined(s: Scaled, like: Expr) -> Expr | None:
+    """Put a scaled value together, unless its number or divisor would leave the normal range of the dtype.
+
+    What is finite step by step must not become 0, inf or NaN because the steps were taken together.
+    """
+    limits = np.finfo(like.dtype.numpy)
+    inside = all(float(limits.tiny) <= abs(v) <= float(limits.max) for v in _reduced(s.number, s.divisor))
+    return join(s, like) if inside else None
 
 
 def _divided(out: Expr, divisor: float, size: Size, divisors: tuple[Expr, ...], like: Expr) -> Expr:
@@ -147,6 +160,15 @@ def _reduced(number: float, divisor: float) -> tuple[float, float]:
         common = math.gcd(int(number), int(divisor))
         return number / common, divisor / common
     return number, divisor
+
+
+def _reduced_by_size(number: float, divisor: Size) -> tuple[float, Size]:
+    """Cancel a whole number with the common factor of a divisor's coefficients."""
+    if isinstance(divisor, int) or not number.is_integer():
+        return number, divisor
+    common = math.gcd(int(number), *(coefficient for coefficient, _ in divisor.terms()))
+    part = exact_div(divisor, common)
+    return (number / common, part) if common > 1 and part is not None else (number, divisor)
 
 
 def _cancelled(size: Size, divisor: Size) -> tuple[Size, Size]:
@@ -198,7 +220,7 @@ def scale_product(node: Expr, context: Context) -> Expr | None:
         if (a.is_trivial and b.is_trivial) or a.core is None or b.core is None:
             return None
         whole = _with_core(_times(_with_core(a, None), b, ()), ordered_product(a.core, b.core))
-    return join(whole, node)
+    return joined(whole, node)
 
 
 def _with_core(s: Scaled, core: Expr | None) -> Scaled:
@@ -222,7 +244,7 @@ def scale_linear(node: Expr, context: Context) -> Expr | None:
     inner = split(node.args[0], context)
     if inner.is_trivial or inner.core is None:
         return None
-    return join(_with_core(inner, ROWS[node.op](inner.core, *node.args[1:], **node.attrs)), node)
+    return joined(_with_core(inner, ROWS[node.op](inner.core, *node.args[1:], **node.attrs)), node)
 
 
 def _matmul_examples() -> list[Expr]:
@@ -239,7 +261,7 @@ def scale_matmul(node: Expr, context: Context) -> Expr | None:
     a, b = (split(n, context) for n in node.args)
     if (a.is_trivial and b.is_trivial) or a.core is None or b.core is None:
         return None
-    return join(_with_core(_times(_with_core(a, None), b, ()), ROWS["matmul"](a.core, b.core)), node)
+    return joined(_with_core(_times(_with_core(a, None), b, ()), ROWS["matmul"](a.core, b.core)), node)
 
 
 def _mask_examples() -> list[Expr]:
@@ -272,7 +294,7 @@ def scale_mask(node: Expr, context: Context) -> Expr | None:
     )  # fmt: skip
     if free.is_trivial:
         return None
-    return join(_with_core(free, ROWS["where"](mask, join(guarded, x), other)), node)
+    return joined(_with_core(free, ROWS["where"](mask, join(guarded, x), other)), node)
 
 
 def _sum_examples() -> list[Expr]:
@@ -298,11 +320,11 @@ def scale_sum(node: Expr, context: Context) -> Expr | None:
         b = _replaced_number(b, -b.number)
     together = _counted(a, b)
     if together is not None:
-        return join(together, node)
+        return joined(together, node)
     if a.is_divided and _same_divisor(a, b):
         inner = _signed_sum(_undivided(a), _undivided(b), node)
         sign = split(inner, context)
-        return join(
+        return joined(
             Scaled(sign.number, sign.core, sign.factors, a.divisor, a.divisors, sign.size, a.divisor_size), node
         )
     return _signed_sum(a, b, node)

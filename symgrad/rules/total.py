@@ -13,7 +13,7 @@ from symgrad.ops.row import ROWS
 from symgrad.ops.structure import kept_shape
 from symgrad.rewrite import Context, Rule, RuleClass, order_key, structural
 from symgrad.rules.algebra import has_fact
-from symgrad.rules.scale import Scaled, join, split
+from symgrad.rules.scale import Scaled, joined, split
 from symgrad.shape import dim, product
 
 REAL = RuleClass.REAL
@@ -222,7 +222,7 @@ def add_matvecs(node: Expr, context: Context) -> Expr | None:
         return None
     matrix = ROWS["add"](*sorted((left[0], right[0]), key=order_key))
     core = ROWS["matmul"](matrix, left[1])
-    return join(Scaled(a.number, core, a.factors, a.divisor, a.divisors, a.size, a.divisor_size), node)
+    return joined(Scaled(a.number, core, a.factors, a.divisor, a.divisors, a.size, a.divisor_size), node)
 
 
 def _same_scale(a: Scaled, b: Scaled) -> bool:

@@ -257,6 +257,10 @@ def _transpose(node: Expr, writer: Writer) -> Form:
 def _reshape(node: Expr, writer: Writer) -> Form:
     """Write new axes of size 1 as None and dropped ones as 0, as NumPy's indexing does; else the new shape."""
     (x,) = node.args
+    if x.op == "slice" and writer.names.of(x) is None:
+        taken = [n == 1 and source != 1 for n, source in zip(x.shape, x.args[0].shape, strict=True)]
+        if tuple(n for n, gone in zip(x.shape, taken, strict=True) if not gone) == node.shape:
+            return Form(ATOM, ((x.args[0], ATOM), f"[{_index_text(x, taken)}]"))
     index = unit_index(x.shape, node.shape)
     if index is not None:
         return Form(ATOM, ((x, ATOM), f"[{index}]"))
@@ -282,10 +286,17 @@ def _where(node: Expr, writer: Writer) -> Form:
 
 
 def _slice(node: Expr, writer: Writer) -> Form:
-    (x,) = node.args
-    spans = zip(x.shape, node.attrs["starts"], node.attrs["stops"], node.attrs["steps"], strict=True)
-    index = ", ".join(span_text(*span) for span in spans)
-    return Form(ATOM, ((x, ATOM), f"[{index}]"))
+    return Form(ATOM, ((node.args[0], ATOM), f"[{_index_text(node, [False] * node.ndim)}]"))
+
+
+def _index_text(node: Expr, taken: Sequence[bool]) -> str:
+    """Write the index of a slice; where an axis of one element is taken away its position stands alone."""
+    starts, stops, steps = (node.attrs[key] for key in ("starts", "stops", "steps"))
+    spans = zip(node.args[0].shape, starts, stops, steps, strict=True)
+    texts = [str(span[1]) if gone else span_text(*span) for span, gone in zip(spans, taken, strict=True)]
+    while len(texts) > 1 and texts[-1] == ":":
+        texts.pop()
+    return ", ".join(texts)
 
 
 def _concatenate(node: Expr, writer: Writer) -> Form:

@@ -36,14 +36,15 @@ def format_expression(expr: Expr) -> str:
 
 
 def format_equations(
-    equations: Mapping[str, Expr],
+    equations: Mapping[Any, Expr],
     *,
     updates: Mapping[Any, Expr] | Sequence[tuple[Expr, Expr]] = (),
     names: Mapping[Expr, str] | None = None,
 ) -> str:
     """Write several equations that share parts, in an order in which they can be computed.
 
-    - `equations`: expressions by the names of their lines.
+    - `equations`: expressions by the names of their lines. A parameter as a key makes an update, as in
+      `format_equations(optimizer.updates(loss, [W]))`.
     - `updates`: pairs (parameter, new value), written `W <- W - ...` after everything that reads the old value.
     - `names`: what parameters and symbols are called, and what shared values are called if they get a line.
 
@@ -57,6 +58,8 @@ def format_equations(
     a = sum(b * b)
     """
     pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
+    pairs += tuple((key, value) for key, value in equations.items() if isinstance(key, Expr))
+    equations = {key: value for key, value in equations.items() if not isinstance(key, Expr)}
     given = {id(node): name for name, node in reversed(list(equations.items())) if node.args}
     chosen = {id(node): name for node, name in (names or {}).items()}
     roots = [*equations.values(), *(new for _, new in pairs), *(param for param, _ in pairs)]

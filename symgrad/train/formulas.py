@@ -6,6 +6,7 @@ gradients that prints as equations. It must not know how expressions are written
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from symgrad import side
@@ -19,7 +20,7 @@ LETTERS = {"kernel": "W", "bias": "b"}
 
 
 def name_formulas(layers: Sequence[Layer], output: Expr) -> None:
-    """Propose W1 b1 W2 b2 for parameters, Z1 Z2 before activations, H1 H2 (H if there is one) after, P at the end."""
+    """Propose X, W1 b1 W2 b2, Z1 Z2 before activations, H1 H2 (H if there is one) after them, P at the end."""
     weighted = [layer for layer in layers if "kernel" in layer.parameters_by_name]
     for number, layer in enumerate(weighted, 1):
         for short, parameter in layer.parameters_by_name.items():
@@ -33,6 +34,10 @@ def name_formulas(layers: Sequence[Layer], output: Expr) -> None:
         side.suggest_name(node, f"H{number}" if len(hidden) > 1 else "H")
     if output.op == "softmax":
         side.suggest_name(output, "P")
+    inputs = [n for n in topological([output]) if n.op == "symbol"]
+    for number, node in enumerate(inputs, 1):
+        if re.fullmatch(r"input(_\d+)?", node.attrs["name"]):  # the user chose no name
+            side.suggest_name(node, f"X{number}" if len(inputs) > 1 else "X")
 
 
 def _is_activation(node: Expr) -> bool:

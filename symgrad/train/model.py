@@ -135,10 +135,11 @@ class Model:
     def gradients(self) -> Gradients:
         """Give the gradient of the loss with respect to every trainable parameter, by its name in the model.
 
-        A dict of expressions; printed, the equations that compute them.
+        A dict of expressions; printed, the equations that compute them. Once labels have been seen whose rows do not
+        sum to one, it is the general gradient that training then uses.
         """
         self._built("gradients")
-        target = self._objective()
+        target = self._objective(with_facts=not self._warned)
         names = {p: f"{layer.name}/{short}" for layer in self._layers for short, p in layer.parameters_by_name.items()}
         wanted = [p for p in self.parameters if p.trainable]
         derived = gradients(target, wanted)
