@@ -57,11 +57,16 @@ class Group:
         return f"<group {self.number}: {self.root.op if self.root is not None else 'map'}, stores {len(self.stores)}>"
 
 
-def group(roots: Sequence[Expr], fuse: bool = True) -> tuple[list[Group], dict[Expr, Group]]:
-    """Cut the graph below the roots; give the groups and, for every stored node, the group that stores it."""
-    order = topological(roots)
+def group(
+    roots: Sequence[Expr], fuse: bool = True, guards: Sequence[tuple[Expr, Expr]] = ()
+) -> tuple[list[Group], dict[Expr, Group]]:
+    """Cut the graph below the roots; give the groups and, for every stored node, the group that stores it.
+
+    Of each pair in `guards` the first is a root that must be known before the second is computed.
+    """
+    order = topological([*(flag for flag, _ in guards), *roots])
     layouts = _stored_layouts(order, roots)
-    cut = _Cut(layouts, fuse)
+    cut = _Cut(layouts, fuse, guards)
     for node in order:
         cut.join(node)
     users = _users(order, layouts)
@@ -106,8 +111,11 @@ def _users(order: Iterable[Expr], layouts: set[Expr]) -> dict[Expr, list[tuple[E
 class _Cut:
     """The state of one cut; dependencies between groups are bit masks over group numbers."""
 
-    def __init__(self, layouts: set[Expr], fuse: bool) -> None:
+    def __init__(self, layouts: set[Expr], fuse: bool, guards: Sequence[tuple[Expr, Expr]]) -> None:
         self.layouts, self.fuse = layouts, fuse
+        self.flags: dict[Expr, list[Expr]] = {}  # what a node waits for beside its operands
+        for flag, node in guards:
+            self.flags.setdefault(node, []).append(flag)
         self.groups: list[Group] = []
         self.home: dict[Expr, Group] = {}
         self.member: dict[Expr, Group] = {}  # nodes computed in one group, at hand in a register there
@@ -120,17 +128,20 @@ class _Cut:
     def join(self, node: Expr) -> None:
         """Start a group at a reduction, or enter the group whose result the node reads in place."""
         if isinstance(row_of(node).structure, ROOTS):
-            self._start(node.shape, node, _union(self._mask(a) for a in node.args))
+            self._start(node.shape, node, _union(self._mask(a) for a in self._needed(node)))
             self.member[node] = self.groups[-1]
         elif is_elementwise(node):
-            masks = [self._mask(a) for a in node.args]
+            masks = [self._mask(a) for a in self._needed(node)]
             for candidate in self._candidates(node) if self.fuse else ():
                 if self._is_legal(node, candidate, masks):
                     self._enter(node, candidate, _union(masks))
                     return
-            self.sources[node] = _union(self._direct(a) for a in node.args)
+            self.sources[node] = _union(self._direct(a) for a in self._needed(node))
         elif node in self.layouts:
             self.sources[node] = self._direct(node.args[0])
+
+    def _needed(self, node: Expr) -> tuple[Expr, ...]:
+        return (*node.args, *self.flags.get(node, ()))
 
     def _start(self, domain: Shape, root: Expr | None, mask: int) -> Group:
         new = Group(len(self.groups), domain, root)
@@ -153,7 +164,9 @@ class _Cut:
         if target.root is not None and isinstance(row_of(target.root).structure, PIECEWISE):
             return False
         bit = 1 << target.number
-        for operand, mask in zip(node.args, masks, strict=True):
+        if any(mask & bit for mask in masks[len(node.args) :]):
+            return False
+        for operand, mask in zip(node.args, masks, strict=False):
             source = base(operand, self.layouts)
             at_hand = self.member.get(source) is target and reads_in_place(node, operand, source)
             if not at_hand and mask & bit:

@@ -4,6 +4,7 @@ In: inputs (symbols), outputs, new values of parameters, options. Out: a `Compil
 their launches and what each buffer is bound to. `codegen.kernel` binds it to dimensions and arrays, and runs it.
 
     stage      in -> out                                             file
+    inline     graph -> graph without graphs inside nodes            symgrad/ops/body.py
     guards     graph -> + range checks of indices                    guards.py
     expand     graph -> graph without composites                     expand.py
     group      graph -> groups                                       group.py
@@ -36,6 +37,7 @@ from codegen.reach import is_literal, is_memory
 from codegen.verify import verify
 from symgrad import side
 from symgrad.expr import Expr, Parameter
+from symgrad.ops.body import inline
 from symgrad.ops.row import ROWS
 from symgrad.options import Options
 from symgrad.shape import Size
@@ -80,11 +82,13 @@ def compile_graph(
     Raise CompileError where that is not possible.
     """
     target = machine(options.machine)
+    outputs, updates = inline(outputs), list(zip((p for p, _ in updates), inline([v for _, v in updates]), strict=True))
     guards = find_guards([*outputs, *(v for _, v in updates)], trusted)
     flags, results, values = _expanded(guards, outputs, updates)
     renewed = list(zip((p for p, _ in updates), values, strict=True))
-    groups, home = group([*dict.fromkeys([*flags, *results, *values])], options.fuse)
-    plan = arrange(groups, home, results, renewed, _guarded(guards, flags), options.fuse)
+    waiting = _guarded(guards, flags)
+    groups, home = group([*dict.fromkeys([*flags, *results, *values])], options.fuse, waiting)
+    plan = arrange(groups, home, results, renewed, waiting, options.fuse)
     plan, updated = _with_copies(plan, home)
     steps = [step for g in plan.groups for step in _lowered(g, plan, target, options, set(flags))]
     library = _linked([s.kernel for s in steps], target)

@@ -188,8 +188,10 @@ def log_parts(a: Lane, dtype: DType) -> tuple[Lane, Lane]:
 
 def half_turn(distance: Lane) -> tuple[Lane, Lane]:
     """Give sin(pi d) and cos(pi d) for 0 <= d <= 1/4; beyond, up to 1/2, the two change places."""
-    angle = where(distance > 0.25, 0.5 - distance, distance) * math.pi
-    return sine(angle, None, FLOAT64), cosine(angle, None, FLOAT64)
+    turn = where(distance > 0.25, 0.5 - distance, distance)
+    angle = turn * math.pi
+    low = fma(turn, 2 * FORMATS[FLOAT64].half_pi_low, fma(turn, math.pi, -angle))
+    return sine(angle, low, FLOAT64), cosine(angle, low, FLOAT64)
 
 
 def digamma(x: Lane) -> Lane:
@@ -235,21 +237,27 @@ def digamma_right(y: Lane, dtype: DType) -> Lane:
 def trigamma(x: Lane) -> Lane:
     """Give the derivative of digamma: sum of 1 / (x + k)^2. inf at 0 and at negative integers.
 
-    The sum's first terms, then `zeta_tail`; below 1/2 by reflection, (pi / sin(pi x))^2 - trigamma(1 - x).
+    The sum's first terms, then `zeta_tail`; below -1/2 by reflection, (pi / sin(pi x))^2 - trigamma(1 - x).
     """
     wide = x.cast(FLOAT64)
-    left = wide < 0.5
+    left = wide < -0.5
     u = where(left, 1.0 - wide, wide)
     one = u.like(1.0)
     z = u + TERMS
-    total = zeta_tail(one, z) / z
+    total = z.like(0.0)
     for k in reversed(range(TERMS)):
         inverse = 1.0 / (u + k)
         total = fma(inverse, inverse, total)
+    total = total + zeta_tail(one, z) / z
     distance = abs(wide - rint(wide))
     s, c = half_turn(distance)
-    ratio = math.pi / where(distance > 0.25, c, s)
-    return where(left, fma(ratio, ratio, -total), total).cast(x.dtype)
+    sine_of = where(distance > 0.25, c, s)
+    inverse = 1.0 / sine_of
+    ratio = inverse * math.pi
+    low = (fma(-ratio, sine_of, math.pi) + 2 * FORMATS[FLOAT64].half_pi_low) * inverse  # what its rounding lost
+    reflected = fma(ratio, ratio, fma(ratio + ratio, low, -total))
+    pole = left & distance.equals(0)
+    return where(pole, math.inf, where(left, reflected, total)).cast(x.dtype)
 
 
 def polygamma(n: Lane, y: Lane) -> Lane:
@@ -258,9 +266,10 @@ def polygamma(n: Lane, y: Lane) -> Lane:
     factorial = exp(log_gamma(order + 1, FLOAT64))
     factorial = where(factorial < 2.0**50, rint(factorial), factorial)
     z = wide + TERMS
-    total = zeta_tail(order, z) * inverse_power(z, order, y.dtype)
+    total = z.like(0.0)
     for k in reversed(range(TERMS)):
         total = total + inverse_power(wide + k, order + 1, y.dtype)
+    total = total + zeta_tail(order, z) * inverse_power(z, order, y.dtype)
     total = where(wide.equals(0), math.inf, total)
     odd = (order * 0.5).differs(rint(order * 0.5))
     result = where(odd, factorial, -factorial) * total

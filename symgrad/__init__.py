@@ -18,14 +18,17 @@ from symgrad.errors import (
     SymgradError,
 )
 from symgrad.expr import Expr, Parameter
+from symgrad.forward import hvp, jvp
 from symgrad.interpreter import evaluate
 from symgrad.ops import *  # noqa: F403
 from symgrad.ops.custom import elementwise
 from symgrad.options import Options
+from symgrad.regions import checkpoint, custom_gradient
 from symgrad.reverse import grad, value_and_grad, vjp
 from symgrad.seeds import set_seed
 from symgrad.show import format_equations, pprint
 from symgrad.simplifier import simplify
+from symgrad.vectorise import hessian, jacobian, vmap
 
 # name -> module that has it, for what is imported at its first use; None: the name is the module itself.
 _LAZY: dict[str, tuple[str, str | None]] = {
@@ -49,6 +52,7 @@ __all__ = [  # noqa: PLE0604
     "CompileError", "DTypeError", "Expr", "FormatError", "GradientError", "IndexRangeError", "Options", "Parameter",
     "ShapeError", "SymgradError",
     "elementwise", "evaluate", "format_equations", "grad", "pprint", "set_seed", "simplify", "value_and_grad", "vjp",
+    "checkpoint", "custom_gradient", "hessian", "hvp", "jacobian", "jvp", "vmap",
 ]  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from symgrad.errors import ShapeError as ShapeError
 from symgrad.errors import SymgradError as SymgradError
 from symgrad.expr import Expr as Expr
 from symgrad.expr import Parameter as Parameter
+from symgrad.forward import hvp as hvp
+from symgrad.forward import jvp as jvp
 from symgrad.interpreter import evaluate as evaluate
 from symgrad.nn import initializers as initializers
 from symgrad.nn import layers as layers
@@ -21,6 +23,8 @@ from symgrad.nn.initializers import parameter as parameter
 from symgrad.ops import *  # noqa: F403
 from symgrad.ops.custom import elementwise as elementwise
 from symgrad.options import Options as Options
+from symgrad.regions import checkpoint as checkpoint
+from symgrad.regions import custom_gradient as custom_gradient
 from symgrad.reverse import grad as grad
 from symgrad.reverse import value_and_grad as value_and_grad
 from symgrad.reverse import vjp as vjp
@@ -32,5 +36,8 @@ from symgrad.train import datasets as datasets
 from symgrad.train.labels import to_categorical as to_categorical
 from symgrad.train.model import Model as Model
 from symgrad.train.sequential import Sequential as Sequential
+from symgrad.vectorise import hessian as hessian
+from symgrad.vectorise import jacobian as jacobian
+from symgrad.vectorise import vmap as vmap
 
 __version__: str

@@ -27,6 +27,7 @@ from symgrad.boundary import as_array, bind_shapes, unbound
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.interpreter import evaluate as interpret
+from symgrad.ops.body import inline
 from symgrad.ops.layout import requirements
 from symgrad.ops.row import as_expr, label, row_of, where_text
 from symgrad.ops.structure import Fold
@@ -78,7 +79,7 @@ class Function:
         self._structure = outputs
         flat = _flatten(outputs)
         renewed = _checked_updates(updates)
-        roots = [*flat, *(v for _, v in renewed)]
+        roots = inline([*flat, *(v for _, v in renewed)])
         _check_symbols(self.inputs, roots)
         self._symbols, roots = with_free_names(self.inputs, roots)
         self._conditions = [(n, size) for n in topological(roots) for size in _not_negative(n)]

@@ -223,7 +223,8 @@ def _transposed(node: Expr, tangents: Tangents) -> Expr | None:
     seeds = zip(row.vjp(node, g), tangents, strict=True)
     leaves = frozenset((node, *node.args))
     out = sweep([(part, t) for part, t in seeds if part is not None and t is not None], [g], leaves).get(g)
-    if out is not None and g in topological([out], stop=lambda n: n in leaves or n in tangents):
+    known = leaves.union(t for t in tangents if t is not None)
+    if out is not None and g in set(topological([out], stop=known.__contains__)):
         raise GradientError(f"{node.op}: its vjp is not linear in the cotangent")
     return out
 

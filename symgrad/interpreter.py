@@ -17,9 +17,10 @@ from symgrad.boundary import Binding, as_array
 from symgrad.dtypes import DType, as_dtype
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
 from symgrad.expr import Buffer, Expr, Parameter, TensorType, literal, topological
+from symgrad.ops.body import holds_body
 from symgrad.ops.layout import requirements
 from symgrad.ops.row import Row, label, row_of
-from symgrad.ops.structure import Fold, Gather, Leaf, Random, Scatter
+from symgrad.ops.structure import Composite, Fold, Gather, Leaf, Random, Scatter
 from symgrad.shape import Dim, Shape, Size, format_shape, names, product
 from symgrad.shape import evaluate as size_value
 
@@ -193,6 +194,8 @@ class _Machine:
         row = row_of(node)
         if isinstance(row.structure, Leaf):
             return self._leaf(node)
+        if isinstance(row.structure, Composite) and holds_body(node):
+            return self._defined(node, row.structure)
         arrays = [self.values[arg] for arg in node.args]
         self._check(node, row, arrays)
         concrete = row.oracle_wants_node or isinstance(row.structure, Random)
@@ -202,6 +205,13 @@ class _Machine:
         else:
             result = row.oracle(*arrays, **attrs)
         return self._typed(node, result)
+
+    def _defined(self, node: Expr, structure: Composite) -> Any:
+        """Compute a node that holds a graph: its definition, over the operands' values."""
+        definition = structure.define(node)
+        given = {**self.given, **{arg: self.values[arg] for arg in node.args}}
+        inner = _Machine(given, self.sizes, self.working)
+        return inner.run(topological([definition], stop=given.__contains__), [definition])[0]
 
     def _leaf(self, node: Expr) -> np.ndarray:
         target = _numpy(node.dtype, self.working)

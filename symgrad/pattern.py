@@ -153,14 +153,21 @@ def match(pattern: Pattern, node: Expr, opaque: Collection[int], bound: Bindings
         if _is_number(node, pattern.value):
             yield bound
     elif isinstance(pattern, Op) and node.op == pattern.name and len(node.args) == len(pattern.args):
-        with_attrs = _match_attrs(pattern, node, bound)
-        if with_attrs is None:
-            return
-        orders = [node.args]
-        if len(node.args) == 2 and ROWS[node.op].commutative:
+        orders = [node.args] if _may_match(pattern.args, node.args) else []
+        if len(node.args) == 2 and ROWS[node.op].commutative and _may_match(pattern.args, node.args[::-1]):
             orders.append(node.args[::-1])
-        for args in orders:
+        with_attrs = _match_attrs(pattern, node, bound) if orders else None
+        for args in orders if with_attrs is not None else ():
             yield from _match_all(pattern.args, args, opaque, with_attrs)
+
+
+def _may_match(patterns: Sequence[Pattern], nodes: Sequence[Expr]) -> bool:
+    """Compare the operators alone: most attempts end here, before anything is bound."""
+    for pattern, node in zip(patterns, nodes, strict=True):
+        kind = pattern.__class__
+        if (kind is Op and pattern.name != node.op) or (kind is Number and node.op != "constant"):  # type: ignore[attr-defined]
+            return False
+    return True
 
 
 def _match_all(

@@ -153,7 +153,10 @@ def order_key(node: Expr) -> bytes:
 def _own_key(node: Expr) -> bytes:
     h = hashlib.blake2b(f"{node.op}:{node.type}".encode(), digest_size=12)
     for key, value in node.attrs.items():
-        if key != "serial" and not isinstance(value, Body):
+        if isinstance(value, Body):
+            for inner in (*value.inputs, *value.outputs):
+                h.update(order_key(inner))
+        elif key != "serial":
             h.update(f"|{key}={value!s}".encode())
     for arg in node.args:
         h.update(_keys.get(arg) or b"")

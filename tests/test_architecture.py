@@ -22,7 +22,7 @@ TABLE = """
     1 symgrad interval polynomial atoms dimension division indexing shape notation formula
     2 symgrad side surface expr
     3 symgrad ops.structure ops.row ops/ serial
-    4 symgrad pattern rewrite rules/ simplifier request support reverse forward batch boundary interpreter regions
+    4 symgrad pattern rewrite rules/ simplifier request support reverse forward batch vectorise boundary interpreter regions
     5 symgrad show/
     6 symgrad nn/
     6 symgrad __init__

@@ -66,7 +66,7 @@ relu6 = scalar(
 )  # fmt: skip
 _leaky_relu = scalar(
     "leaky_relu", lambda x, y: np.where(x > 0, x, y * x), "where(x > 0, x, y * x)", domain=(REAL, POSITIVE),
-    derivatives=("where(x > 0, 1, y)", "where(x > 0, 0, x)"), smooth=False, sub_gradient="the slope y at 0",
+    derivatives=("where(x > 0, 1, y)", "minimum(x, 0)"), smooth=False, sub_gradient="the slope y at 0",
     latex=r"\operatorname{leaky\_relu}({x}, {y})", doc="Give x above 0 and y * x below.",
 )  # fmt: skip
 _elu = scalar(
@@ -149,7 +149,7 @@ hard_tanh = scalar(
 )  # fmt: skip
 hard_swish = scalar(
     "hard_swish", lambda x: x * (np.clip(x + 3, 0, 6) / 6), "x * hard_sigmoid(x)", domain=(WIDE,),
-    derivatives=("where(x <= -3, 0, where(x < 3, (2 * x + 3) / 6, 1))",), smooth=False,
+    derivatives=("where(x > -3, where(x < 3, (2 * x + 3) / 6, 1), 0)",), smooth=False,
     sub_gradient="0 at -3 and 1 at 3", latex=r"\operatorname{hard\_swish}({x})", doc="Give x * hard_sigmoid(x).",
 )  # fmt: skip
 

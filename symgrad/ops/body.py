@@ -50,7 +50,7 @@ def holds_body(node: Expr) -> bool:
 
 
 def inline(roots: Sequence[Expr]) -> list[Expr]:
-    """Replace every node that holds a body by its definition, also inside definitions; names and lines stay."""
+    """Replace every node that holds a body by its definition, also inside definitions."""
     with side.building_at(None):
         known: dict[Expr, Expr] = {}
         for node in topological(roots):

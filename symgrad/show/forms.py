@@ -372,5 +372,8 @@ FORMS: dict[str, FormOf] = {
     "reciprocal": lambda node, writer: Form(PRODUCT, ("1 / ", (node.args[0], UNARY))),
     "matmul": _matmul, "transpose": _transpose, "reshape": _reshape, "broadcast_to": _broadcast, "astype": _cast,
     "where": _where, "slice": _slice, "concatenate": _concatenate, "take": _take, "pick": _pick, "one_hot": _one_hot,
+    "custom": lambda node, writer: _call(node, writer, name=node.attrs["name"]),
+    "checkpoint": lambda node, writer: _call(node, writer, name=node.op, args=node.args[: node.attrs["count"]]),
+    "recompute": lambda node, writer: _call(node, writer, name=node.op, args=node.args[:1]),
     "arange": _arange, "constant": _constant, "dim": _dim, "buffer": _buffer, "project": _project,
 }  # fmt: skip
