@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 
 from codegen.arrange import Plan, arrange
 from codegen.cost import work
+from codegen.dump import dump
 from codegen.elements import Operand
 from codegen.emit import emit
 from codegen.expand import expand
@@ -34,6 +35,7 @@ from codegen.jit import Library, compile_ir, link
 from codegen.lower import lower
 from codegen.machine import Machine, machine
 from codegen.reach import is_literal, is_memory
+from codegen.text import print_kernel
 from codegen.verify import verify
 from symgrad import side
 from symgrad.expr import Expr, Parameter
@@ -87,11 +89,16 @@ def compile_graph(
     flags, results, values = _expanded(guards, outputs, updates)
     renewed = list(zip((p for p, _ in updates), values, strict=True))
     waiting = _guarded(guards, flags)
+    dump("expand", lambda: "\n".join(map(str, [*results, *values])))
     groups, home = group([*dict.fromkeys([*flags, *results, *values])], options.fuse, waiting)
     plan = arrange(groups, home, results, renewed, waiting, options.fuse)
     plan, updated = _with_copies(plan, home)
+    dump("group", lambda: "\n".join(map(describe_group, plan.groups)))
     steps = [step for g in plan.groups for step in _lowered(g, plan, target, options, set(flags))]
-    library = _linked([s.kernel for s in steps], target)
+    kernels = {s.kernel.name: s.kernel for s in steps}
+    dump("lower", lambda: "\n".join(map(print_kernel, kernels.values())))
+    dump("emit", lambda: "\n".join(emit(k, target) for k in kernels.values()))
+    library = link({name: compile_ir(emit(kernel, target), target) for name, kernel in kernels.items()})
     return Compiled(
         tuple(inputs), tuple(results), updated, frozenset(flags), tuple(guards), tuple(steps), library, target
     )
@@ -143,7 +150,8 @@ def _lowered(g: Group, plan: Plan, target: Machine, options: Options, flags: set
         yield Step(item.kernel, item.operands, cost, last and any(n in flags for n in g.stores))
 
 
-def _linked(kernels: Iterable[Kernel], target: Machine) -> Library:
-    """Compile each different kernel once and link all."""
-    unique = {k.name: k for k in kernels}
-    return link({name: compile_ir(emit(kernel, target), target) for name, kernel in unique.items()})
+
+def describe_group(g: Group) -> str:
+    """Say in one line what a group computes and stores."""
+    inside = ", ".join(n.op for n in ([] if g.root is None else [g.root]) + g.nodes)
+    return f"{'map' if g.root is None else g.root.op}: {inside}; stores {len(g.stores)}"

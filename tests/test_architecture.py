@@ -33,7 +33,7 @@ TABLE = """
     7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath_gamma vecmath_root vecmath
     7 codegen memory program walk
     7 codegen writer address arith access evaluate emit object_file jit driver threads
-    7 codegen pipeline kernel __init__
+    7 codegen dump pipeline kernel __init__
     8 symgrad compiled train/
     9 symgrad cli __main__
 """

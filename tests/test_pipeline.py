@@ -1,0 +1,59 @@
+"""The stages of the pipeline as text: what a small network becomes, and how large its gradient may be."""
+
+import pytest
+
+import symgrad as sg
+from symgrad.expr import topological
+
+
+def small_step():
+    """A training step of a network whose sizes show every kind of kernel: panels, tails, folds, epilogues."""
+    N = sg.dim("N")
+    x, y = sg.symbol("x", (N, 20)), sg.symbol("y", (N,), "int32")
+    W1, b1 = sg.parameter("W1", (20, 33), seed=1), sg.parameter("b1", (33,), "zeros")
+    W2 = sg.parameter("W2", (33, 5), seed=2)
+    loss = sg.losses.sparse_categorical_crossentropy(y, sg.relu(x @ W1 + b1) @ W2, from_logits=True)
+    return [x, y], loss, sg.optim.RMSprop().updates(loss, [W1, b1, W2])
+
+
+def test_loop_ir_of_a_training_step(golden):
+    inputs, loss, updates = small_step()
+    step = sg.function(inputs, loss, updates=updates, options=sg.Options(machine="avx2"))
+    golden("training_step.ir", step.as_text())
+
+
+def test_dump_names_what_each_stage_made(capsys, monkeypatch):
+    monkeypatch.setenv("SYMGRAD_DUMP", "group,lower,emit")
+    x = sg.symbol("x", (sg.dim("N"), 4))
+    sg.function([x], sg.exp(x).sum())
+    shown = capsys.readouterr().err
+    assert "-- group --" in shown
+    assert "kernel " in shown
+    assert "define void" in shown
+    assert "-- expand --" not in shown
+
+
+def test_dump_refuses_an_unknown_stage(monkeypatch):
+    monkeypatch.setenv("SYMGRAD_DUMP", "grop")
+    x = sg.symbol("x", ())
+    with pytest.raises(ValueError, match="'group'"):
+        sg.function([x], x + 1)
+
+
+def count(*roots):
+    return len(topological(roots))
+
+
+def mlp(activation, depth):
+    layers = [sg.layers.Dense(8, activation=activation, input_shape=(6,)) for _ in range(1)]
+    layers += [sg.layers.Dense(8, activation=activation) for _ in range(depth - 1)]
+    model = sg.Sequential([*layers, sg.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softplus"])
+@pytest.mark.parametrize("depth", [1, 4])
+def test_a_gradient_has_at_most_five_times_the_nodes_of_the_forward_graph(activation, depth):
+    model = mlp(activation, depth)
+    assert count(*model.gradients().values()) <= 5 * count(model.output)
