@@ -240,6 +240,33 @@ def test_special_powers(dtype: DType) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_remainders_are_exact_without_fma_too(dtype: DType) -> None:
+    x = points(dtype, -1000, 1000, 2000)
+    y = np.random.default_rng(3).permutation(x)
+    info = np.finfo(dtype.numpy)
+    special = np.array([0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, info.smallest_subnormal, info.max], dtype.numpy)
+    grid = np.meshgrid(special, special)
+    x, y = np.concatenate([x, grid[0].ravel()]), np.concatenate([y, grid[1].ravel()])
+    with np.errstate(invalid="ignore"):
+        want = np.fmod(x, y)
+    for row in runnable():
+        got = compiled("rem", dtype, row, row.lanes(dtype))(x, y)
+        np.testing.assert_array_equal(got, want, err_msg=row.name)
+        np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(want[want == 0]))
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(FLOAT32, 1.0), (FLOAT64, 12.0)])
+def test_polygamma(dtype: DType, bound: float) -> None:
+    """The powers and the factorial of high orders cost some units."""
+    rng = np.random.default_rng(4)
+    order, x = rng.integers(1, 8, 400), rng.uniform(0.01, 30, 400).astype(dtype.numpy)
+    got = best("polygamma", dtype)(order, x)
+    with mp.workprec(100):
+        exact = [mp.psi(int(n), mp.mpf(v)) for n, v in zip(order, x.tolist(), strict=True)]
+        assert ulps(got, exact).max() <= bound
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [*UNARY, *BINARY])
 def test_every_width_and_row_with_fma_gives_the_same_bits(name: str, dtype: DType) -> None:
     x = points(dtype, -3, 3, 300)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from symgrad.expr import Expr
 from symgrad.nn.lookup import find
+from symgrad.ops.activations import celu, elu, leaky_relu
 from symgrad.ops.composite import log_softmax, softmax
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Map
@@ -35,6 +36,7 @@ def _log_softmax(x: Expr) -> Expr:
 # What is no elementwise operator, or has another name there.
 _OWN: dict[str, Activation] = {
     "linear": linear, "softmax": _softmax, "log_softmax": _log_softmax, "exponential": ROWS["exp"],
+    "leaky_relu": leaky_relu, "elu": elu, "celu": celu, "swish": ROWS["silu"], "hard_silu": ROWS["hard_swish"],
 }  # fmt: skip
 _NONE = frozenset({"stop_gradient"})  # elementwise, differentiable by name only
 

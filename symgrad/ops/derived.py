@@ -76,7 +76,7 @@ DERIVED: dict[str, tuple[str, ...]] = {
     "negative": ("-1",),
     "not_equal": ("0", "0"),
     "polygamma": ("0", "polygamma(x + 1, y)"),
-    "power": ("y * x**(y - 1)", "out * log(where(x == 0, 1, x))"),
+    "power": ("where(y == 0, 0, y * x**(y - 1))", "out * log(where(x == 0, 1, x))"),
     "reciprocal": ("-square(out)",),
     "relu": ("where(x > 0, 1, 0)",),
     "relu6": ("where((x > 0) & (x < 6), 1, 0)",),

@@ -156,10 +156,12 @@ floor_divide = scalar(
     doc="Give floor(x / y); an integer divided by 0 gives 0.",
 )  # fmt: skip
 remainder = scalar(
-    "remainder", lambda x, y: x - y * _floor_divide(x, y), "x - y * (x // y)",
+    "remainder", np.remainder,
+    "where((fmod(x, y) != 0) & ((fmod(x, y) < 0) ^ (y < 0)), fmod(x, y) + y, fmod(x, y))",
     operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
     derivatives=("1", "-(x // y)"), smooth=False, sub_gradient="1 in x and -floor(x / y) in y at the jumps too",
-    symbol="%", latex=r"{x} \bmod {y}", doc="Give x - y * floor(x / y), which has the sign of y.",
+    symbol="%", latex=r"{x} \bmod {y}", 
+    doc="Give x - y * floor(x / y) without rounding, which has the sign of y; an integer with y = 0 gives 0.",
 )  # fmt: skip
 fmod = scalar(
     "fmod", np.fmod, operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
@@ -170,7 +172,7 @@ fmod = scalar(
 negative = scalar("negative", np.negative, operands="arithmetic", symbol="-", latex="-{x}", doc="Change the sign.")
 power = scalar(
     "power", _power, operands="arithmetic", domain=(POSITIVE, REAL), integers=((-3, 4), (0, 4)),
-    derivatives=("y * x**(y - 1)", "out * log(where(x == 0, 1, x))"),
+    derivatives=("where(y == 0, 0, y * x**(y - 1))", "out * log(where(x == 0, 1, x))"),
     symbol="**", latex="{x}^{{y}}", sub_gradient="0 in y at x = 0 for y > 0, the limit from above",
     doc="Raise x to the power y.",
 )  # fmt: skip

@@ -9,7 +9,7 @@ It must not know where masks come from.
 from __future__ import annotations
 
 from symgrad.dtypes import FLOAT32, FLOAT64
-from symgrad.expr import Expr, constant_node
+from symgrad.expr import Expr, constant_node, literal
 from symgrad.ops.leaves import symbol
 from symgrad.ops.row import ROWS
 from symgrad.pattern import op, variables
@@ -65,6 +65,24 @@ def _is_zero(node: Expr) -> bool:
     return node.op == "constant" and node.attrs["bits"] == 0
 
 
+def _known_examples() -> list[Expr]:
+    x, y, _ = _samples()
+    row = symbol("r", (3,), "float64")
+    return [ROWS["where"](True, x, y), ROWS["where"](False, 0, x), ROWS["where"](True, row, x)]
+
+
+@structural(
+    "where_known", "where", "where(True, x, y)", "x", BITWISE, condition="or False and y", examples=_known_examples
+)
+def where_known(node: Expr, context: Context) -> Expr | None:
+    """Take the side that a constant condition chooses."""
+    chosen = literal(node.args[0])
+    if chosen is None:
+        return None
+    side = node.args[1 if chosen else 2]
+    return side if side.shape == node.shape else ROWS["broadcast_to"](side, shape=node.shape)
+
+
 def _flipped(name: str, opposite: str) -> Rule:
     """Make the rule that chooses zero on the false side; NaN, no real number, may change sides."""
     return rule(f"mask_{name}", op("where", op(name, x, y), 0, c), op("where", op(opposite, x, y), c, 0), REAL)
@@ -104,6 +122,7 @@ def mask_of_mask(node: Expr, context: Context) -> Expr | None:
 
 
 MASK: tuple[Rule, ...] = (
+    where_known,
     rule("where_same", op("where", c, x, x), x, BITWISE),
     rule("positive_relu", op("greater", op("relu", x), 0), op("greater", x, 0), BITWISE),
     _flipped("less_equal", "greater"),
