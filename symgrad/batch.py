@@ -133,7 +133,9 @@ ATTRIBUTES: dict[str, Callable[[Any, Size], Any]] = {
     "starts": lambda starts, size: (0, *starts),
     "stops": lambda stops, size: (size, *stops),
     "steps": lambda steps, size: (1, *steps),
-    **dict.fromkeys(("keepdims", "dtype", "depth", "size", "lower", "unit_diagonal", "descending"), lambda v, size: v),
+    **dict.fromkeys(
+        ("keepdims", "dtype", "depth", "size", "lower", "unit_diagonal", "descending", "side"), lambda v, size: v
+    ),
 }
 
 
@@ -160,8 +162,10 @@ def _of_layout(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
 
 def _of_contraction(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
     """Multiply stacks of matrices; a matrix that all samples share meets the batch as one tall matrix."""
+    if "out" in node.attrs:
+        return _of_labelled(node, args)
     if node.attrs:
-        raise _not_mapped(node, f"attributes {', '.join(node.attrs)}")
+        return _of_labelled_product(node, args)
     (a, a_has), (b, b_has) = args
     left, right = node.args
     if not b_has and right.ndim <= 2 and (right.ndim == 2 or left.ndim == 1):
@@ -174,6 +178,23 @@ def _of_contraction(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
         for side, (x, arg, has_axis) in enumerate(((a, left, a_has), (b, right, b_has)))
     ]
     return _reshaped(ROWS[node.op](*stacks), (size, *node.shape))
+
+
+def _of_labelled(node: Expr, args: Sequence[Operand]) -> Expr:
+    """Give the batch the label 0, before all others."""
+    labels = {name: _one_further(node.attrs[name]) for name in ("left", "right", "out")}
+    for name, (_, has_axis) in zip(("left", "right", "out"), (*args, (node, True)), strict=True):
+        labels[name] = (0, *labels[name]) if has_axis else labels[name]
+    return ROWS[node.op](*(x for x, _ in args), **labels)
+
+
+def _of_labelled_product(node: Expr, args: Sequence[Operand]) -> Expr:
+    """Give the batch the first label, which is kept: an operand that all samples share does not bear it."""
+    if set(node.attrs) != {"left", "right", "out"}:
+        raise _not_mapped(node, f"attributes {', '.join(node.attrs)}")
+    (a, a_has), (b, b_has) = args
+    left, right, out = (_one_further(node.attrs[name]) for name in ("left", "right", "out"))
+    return ROWS[node.op](a, b, left=(0, *left) if a_has else left, right=(0, *right) if b_has else right, out=(0, *out))
 
 
 def _as_matrices(x: Expr, arg: Expr, has_axis: bool, is_left: bool, between: int) -> Expr:
@@ -217,6 +238,8 @@ def _taken(x: Expr, indices: Expr, axis: int, rank: int) -> Expr:
 def _of_scatter(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
     """Add into each sample: at shared positions along the shifted axis, at own ones in one long row of all samples."""
     (values, _), (indices, indices_have) = args
+    if "axis" not in node.attrs:
+        return _by_attributes(node, args, size)
     axis, extent = node.attrs["axis"], node.attrs["size"]
     if not indices_have:
         return ROWS[node.op](values, indices, axis=axis + 1, size=extent)

@@ -20,6 +20,7 @@ from symgrad.ops.calculus import derivative_of, instantiate, scale
 from symgrad.ops.row import ROWS, cast, no_gradient, row_of
 from symgrad.ops.structure import Cast, Composite, Contraction, Gather, Layout, Map, Place, Scatter
 from symgrad.request import (
+    beside,
     check_float,
     check_reached,
     complete,
@@ -59,9 +60,7 @@ def jvp(outputs: Any, wrt: Any, tangents: Any, *, simplify: bool = True, disconn
     [2.0, 0.0, 6.0]
     """
     results = [check_float("output", node) for node in parts(outputs)]
-    targets, given = variables(wrt, disconnected), list(parts(tangents))
-    if len(targets) != len(given):
-        raise GradientError("jvp takes one tangent for each variable", got=f"{len(given)} for {len(targets)}")
+    targets, given = variables(wrt, disconnected), beside(wrt, tangents, "tangent")
     with side.building_at(None):
         seeds: dict[Expr, Expr] = {}
         for target, value in zip(targets, given, strict=True):

@@ -35,9 +35,9 @@ __all__ = ["hessian", "jacobian", "vmap"]
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
     """Vectorise a function of expressions: the result maps it over an axis of its arguments, without a loop.
 
-    - `in_axes`: the axis of each argument that is mapped over, None for one that every call shares; one for all, or a
-      tuple with one entry per argument. An entry for an argument that is a list, tuple or dict holds for all its parts,
-      or has its structure.
+    - `in_axes`: the axis of each argument that is mapped over, None for one that every call shares, which may then be
+      anything; one for all, or a tuple with one entry per argument. An entry for an argument that is a list, tuple or
+      dict holds for all its parts, or has its structure.
     - `out_axes`: where the axis stands in the results: one for all, or the structure of what `f` returns.
 
     `f` sees its arguments without the axis, and is called once, when the result is. All mapped axes must have one size,
@@ -51,9 +51,10 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     """
 
     def mapped(*arguments: Any) -> Any:
-        given = [_as_leaf(value) for value in parts(arguments)]
-        axes = list(_axes_of(arguments, in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(arguments)))
-        size = _mapped_size(given, axes)
+        axes = list(_axes_of(arguments, in_axes if isinstance(in_axes, tuple | list) else (in_axes,) * len(arguments)))
+        values = zip(parts(arguments), axes, strict=True)
+        given = [value if axis is None else _as_leaf(value) for value, axis in values]
+        size = _mapped_size([(node, axis) for node, axis in zip(given, axes, strict=True) if axis is not None])
         batched: dict[Expr, Expr] = {}
         with _one_deeper():
             seen = [_without_axis(node, axis, batched) for node, axis in zip(given, axes, strict=True)]
@@ -88,15 +89,16 @@ def _axes_of(structure: Any, axes: Any) -> Iterator[int | None]:
         yield from _axes_of(part, axis)
 
 
-def _mapped_size(given: Sequence[Expr], axes: Sequence[int | None]) -> Size:
+def _mapped_size(given: Sequence[tuple[Expr, int]]) -> Size:
     sizes: dict[Size, Expr] = {}
-    for node, axis in zip(given, axes, strict=True):
-        if axis is not None:
-            sizes.setdefault(node.shape[normalize_axis(axis, node.ndim, "vmap")], node)
+    for node, axis in given:
+        sizes.setdefault(node.shape[normalize_axis(axis, node.ndim, "vmap")], node)
     if len(sizes) != 1:
         hint = "Give an axis to map over." if not sizes else "None marks an argument that all calls share."
         got = ", ".join(map(describe, sizes.values())) or "no axis"
-        raise ShapeError("vmap: the mapped axes have one size", got=got, where=where_text(given), hint=hint)
+        raise ShapeError(
+            "vmap: the mapped axes have one size", got=got, where=where_text(list(sizes.values())), hint=hint
+        )
     return next(iter(sizes))
 
 
@@ -113,7 +115,7 @@ def _one_deeper() -> Iterator[None]:
         _depth.reset(token)
 
 
-def _without_axis(node: Expr, axis: int | None, batched: dict[Expr, Expr]) -> Expr:
+def _without_axis(node: Any, axis: int | None, batched: dict[Expr, Expr]) -> Any:
     """Give the symbol of one sample of an argument, and note what stands for all of them: the axis in front."""
     if axis is None:
         return node

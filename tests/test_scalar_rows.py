@@ -137,7 +137,7 @@ def test_the_formula_is_the_oracle_for_integers(name, dtype):
         ("floor_divide", [np.int32(-7), np.int32(2)], -4),
         ("floor_divide", [np.int32(-7), np.int32(0)], 0),
         ("remainder", [np.int32(-7), np.int32(2)], 1),
-        ("remainder", [np.int32(0), np.int32(0)], 0),
+        ("remainder", [np.int32(-7), np.int32(0)], 0),
         ("power", [np.int32(-2), np.int32(3)], -8),
         ("power", [np.int32(2), np.int32(-3)], 0),
         ("power", [np.int32(-1), np.int32(-3)], -1),
