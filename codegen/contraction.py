@@ -1,7 +1,7 @@
 """Contractions: the roles of their axes, and the choice between a register tile and a fold.
 
-In: a group whose root is a Contraction. Out: its kernels. Operands are read through their strides, so a transposed one
-is never copied as a whole. It must not know operators.
+In: a group whose root is a Contraction over one axis at most. Out: its kernels. Operands are read through their
+strides, so a transposed one is never copied as a whole. It must not know operators.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from codegen.machine import Machine
 from codegen.nest import group_dtypes, lanes
 from codegen.reach import extents_of, index_names, is_unit, strip
 from symgrad.dtypes import DType
-from symgrad.errors import CompileError
 from symgrad.expr import Expr
 from symgrad.ops.row import row_of
 from symgrad.ops.structure import Contraction, Indices
@@ -59,13 +58,13 @@ class Factor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roles:
-    """The axes of a contraction: `out` in the order of the result, `summed` ones, and the two operands."""
+    """The axes of a contraction: `out` in the order of the result, the `summed` one if any, and the two operands."""
 
     left: Factor
     right: Factor
     sizes: Mapping[int, Size]
     out: tuple[int, ...]
-    summed: tuple[int, ...]
+    summed: int | None
 
     @property
     def results(self) -> Shape:
@@ -99,7 +98,9 @@ def roles_of(root: Expr) -> Roles:
         sizes.update({label: n for label, n in zip(labels, node.shape, strict=True) if label is not None})
         factors.append(Factor(node, labels))
     out = tuple(label for label in axes.out if label in sizes)
-    return Roles(factors[0], factors[1], sizes, out, tuple(label for label in sizes if label not in out))
+    summed = [label for label in sizes if label not in out]
+    assert len(summed) <= 1, "expand merges the summed axes"
+    return Roles(factors[0], factors[1], sizes, out, summed[0] if summed else None)
 
 
 def zero(dtype: DType) -> Const:
@@ -120,10 +121,8 @@ def contraction_fold(group: Group, home: Homes, machine: Machine, roles: Roles) 
     The fold runs along the summed axis, unless an operand has the last axis of the results side by side in memory.
     """
     assert group.root is not None
-    if len(roles.summed) > 1:
-        raise CompileError("a contraction over several axes without columns", hint="Merge the axes by a reshape first.")
     dtype = group.root.dtype
-    summed = roles.summed[0] if roles.summed else None
+    summed = roles.summed
     extents = extents_of(index_names(roles.results), roles.results)
 
     def make(bindings: Bindings) -> Reduction:
@@ -150,4 +149,4 @@ def _lie_side_by_side(roles: Roles, home: Homes) -> bool:
         return False
     last = roles.out[-1]
     large = max((f for f in (roles.left, roles.right) if f.has(last)), key=lambda f: len(f.labels))
-    return not roles.summed or large.stride(last, home) == 1
+    return roles.summed is None or large.stride(last, home) == 1

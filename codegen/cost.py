@@ -13,7 +13,7 @@ from codegen.group import Group
 from codegen.scalars import PRIMITIVES
 from symgrad.expr import Expr
 from symgrad.ops.row import row_of
-from symgrad.ops.structure import Contraction, Map, Random
+from symgrad.ops.structure import Contraction, Map, Random, Sequential
 from symgrad.shape import Size, product
 
 MOVE = 8
@@ -27,8 +27,11 @@ def work(group: Group, reads: Sequence[Expr]) -> Size:
     total = product(group.domain) * (moved + sum(map(_price, group.nodes)))
     if group.root is None:
         return total
-    if isinstance(row_of(group.root).structure, Contraction):
+    structure = row_of(group.root).structure
+    if isinstance(structure, Contraction):
         return total + 2 * product(roles_of(group.root).sizes.values())
+    if isinstance(structure, Sequential) and structure.core == 2:  # every row is subtracted from every other
+        return total + 2 * group.root.args[0].shape[-1] * sum_of_sizes(group.root)
     return total + (MOVE + FUNCTION) * sum_of_sizes(group.root)
 
 

@@ -1,19 +1,19 @@
 """Expand: bring a graph into the few forms that lowering knows.
 
 In: expressions of any rows. Out: expressions of the same values without Composite rows, whose folds reduce one axis
-each and keep no unit axes. The order in which a reduction adds is decided here and below, by structure and shapes
-alone: adjacent reduced axes are merged by a reshape, separate ones are reduced one after the other, the last first. It
-must not know kernels.
+each and keep no unit axes, whose contractions sum over one axis at most. The order in which a reduction adds is decided
+here and below, by structure and shapes alone: adjacent reduced axes are merged by a reshape, separate ones are reduced
+one after the other, the last first; those of a contraction are brought together. It must not know kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from symgrad import side
 from symgrad.expr import Expr, rebuild, topological
 from symgrad.ops.row import ROWS, row_of
-from symgrad.ops.structure import Composite, Fold, kept_shape
+from symgrad.ops.structure import Composite, Contraction, Fold, kept_shape
 from symgrad.shape import product
 
 
@@ -71,4 +71,40 @@ def _runs(axes: Iterable[int]) -> list[list[int]]:
     return runs
 
 
-FORMS: dict[type, Callable[[Expr], Expr]] = {Composite: _define, Fold: _one_axis}
+def _one_sum(node: Expr) -> Expr:
+    """Merge the summed axes of a contraction into one, in the order of an operand where they are neighbours."""
+    structure = row_of(node).structure
+    assert isinstance(structure, Contraction)
+    axes = structure.axes(node)
+    summed = [label for label in axes.left if label not in axes.out]
+    if len(summed) < 2:
+        return node
+    of_right = [label for label in axes.right if label in summed]
+    if _are_neighbours(axes.right, of_right) and not _are_neighbours(axes.left, summed):
+        summed = of_right
+    (x, left), (y, right) = (
+        _merged(arg, labels, summed) for arg, labels in zip(node.args, (axes.left, axes.right), strict=True)
+    )
+    return ROWS["contract"](x, y, left=left, right=right, out=axes.out)
+
+
+def _are_neighbours(labels: Sequence[int], run: Sequence[int]) -> bool:
+    start = labels.index(run[0])
+    return list(labels[start : start + len(run)]) == list(run)
+
+
+def _merged(x: Expr, labels: Sequence[int], run: Sequence[int]) -> tuple[Expr, tuple[int, ...]]:
+    """Bring the axes of these labels together where the first of them stands, and join them into one."""
+    kept = [label for label in labels if label not in run]
+    first = min(labels.index(label) for label in run)
+    order = tuple(labels.index(label) for label in (*kept[:first], *run, *kept[first:]))
+    if order != tuple(range(x.ndim)):
+        x = ROWS["transpose"](x, axes=order)
+    size = product(x.shape[first : first + len(run)])
+    shape = (*x.shape[:first], size, *x.shape[first + len(run) :])
+    return ROWS["reshape"](x, shape=shape), (*kept[:first], run[0], *kept[first:])
+
+
+FORMS: dict[type, Callable[[Expr], Expr]] = {
+    Composite: _define, Fold: _one_axis, Contraction: _one_sum,
+}  # fmt: skip

@@ -42,7 +42,7 @@ def contraction_kernels(group: Group, home: Homes, machine: Machine, options: Op
 
 
 class _Tiles:
-    """One kernel in the making: m and n are the axes of the tile, k the summed ones, all others are looped over."""
+    """One kernel in the making: m and n are the axes of the tile, k the summed one, all others are looped over."""
 
     def __init__(self, group: Group, home: Homes, machine: Machine, options: Options, roles: Roles) -> None:
         assert group.root is not None
@@ -55,7 +55,9 @@ class _Tiles:
         self.tile_rows, self.tile_columns = self._tile(machine, options)
         self.index = dict(zip(roles.out, index_names(roles.results), strict=True))
         self.outer = [label for label in roles.out if label not in (self.m, self.n)]
-        self.k_names = {label: dim(self.bindings.fresh("k")) for label in roles.summed}
+        self.k: Size = 0 if roles.summed is None else dim(self.bindings.fresh("k"))
+        self.depth: Size = 1 if roles.summed is None else roles.sizes[roles.summed]
+        self.inside = {**self.index, **({} if roles.summed is None else {roles.summed: self.k})}
         self.packed = self._packs(options)
         self.panel = self.bindings.fresh("panel")
         self.by_columns = not isinstance(self.columns, int) or self.columns >= 2 * self.tile_columns
@@ -74,9 +76,9 @@ class _Tiles:
             return True
         if options.packing is not None:
             return options.packing
-        if not self.roles.summed or (isinstance(self.rows, int) and self.rows < MANY_ROWS):
+        if self.roles.summed is None or (isinstance(self.rows, int) and self.rows < MANY_ROWS):
             return False
-        step = self.roles.right.stride(self.roles.summed[-1], self.home)
+        step = self.roles.right.stride(self.roles.summed, self.home)
         return not isinstance(step, int) or step * self.dtype.size >= FAR
 
     # -- loops -----------------------------------------------------------------------------------------------------
@@ -116,33 +118,21 @@ class _Tiles:
         value = (lambda _: root) if root is not None else None
         return Elements(self.group, self.home, self.bindings, root=value, env=env, extents=extents)
 
-    def _depth(self) -> Size:
-        size: Size = 1
-        for label in self.roles.summed:
-            size = size * self.roles.sizes[label]
-        return size
-
-    def _panel_row(self) -> Size:
-        position: Size = 0
-        for label in self.roles.summed:
-            position = position * self.roles.sizes[label] + self.k_names[label]
-        return position
-
     def _pack(self, column: Size) -> list[Stmt]:
         """Copy a panel of `right` into contiguous rows, zero beyond the last column."""
         if not self.packed:
             return []
         p = self.bindings.fresh("p")
-        place = (self._panel_row(), dim(p))
-        env = {**self.index, **self.k_names, self.n: column + dim(p)}
+        place = (self.k, dim(p))
+        env = {**self.inside, self.n: column + dim(p)}
         copy: list[Stmt] = [Store(self.panel, place, self.roles.right.load(self._elements(), env))]
         if not self._divides(self.columns, self.tile_columns):
             inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)
             copy = [Store(self.panel, place, zero(self.dtype)), If(inside, tuple(copy))]
         body: list[Stmt] = [For(p, 0, self.tile_columns, tuple(copy), self.width, Tag.VECTOR)]
-        for label in reversed(self.roles.summed):
-            body = [For(str(self.k_names[label]), 0, self.roles.sizes[label], tuple(body))]
-        return [Alloc(self.panel, self.dtype, (self._depth(), self.tile_columns), Space.SCRATCH), *body]
+        if self.roles.summed is not None:
+            body = [For(str(self.k), 0, self.depth, tuple(body))]
+        return [Alloc(self.panel, self.dtype, (self.depth, self.tile_columns), Space.SCRATCH), *body]
 
     @staticmethod
     def _divides(size: Size, tile: int) -> bool:
@@ -173,12 +163,9 @@ class _Tiles:
     def _sum(self, acc: str, row: Size, column: Size) -> list[Stmt]:
         """Accumulate the products: whole chunks into a total in scratch memory, the last one in registers."""
         step: list[Stmt] = [self._products(acc, row, column)]
-        if len(self.roles.summed) != 1:
-            for label in reversed(self.roles.summed):
-                step = [For(str(self.k_names[label]), 0, self.roles.sizes[label], tuple(step))]
+        if self.roles.summed is None:
             return [self._clear(acc), *step]
-        (label,) = self.roles.summed
-        k, depth = str(self.k_names[label]), self.roles.sizes[label]
+        k, depth = str(self.k), self.depth
         if isinstance(depth, int) and depth <= K_CHUNK:
             return [self._clear(acc), For(k, 0, depth, tuple(step))]
         total, chunk = self.bindings.fresh("total"), self.bindings.fresh("chunk")
@@ -208,9 +195,9 @@ class _Tiles:
         """Take one k into every accumulator of the tile; beyond the last row the last one is read again."""
         p = self.bindings.fresh("p")
         elements = self._elements()
-        env = {**self.index, **self.k_names, self.n: column + dim(p)}
+        env = {**self.inside, self.n: column + dim(p)}
         if self.packed:
-            right: Value = Load(self.panel, (self._panel_row(), dim(p)), self.dtype)
+            right: Value = Load(self.panel, (self.k, dim(p)), self.dtype)
         else:
             right = self.roles.right.load(elements, env)
         inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)

@@ -29,11 +29,11 @@ from codegen.reach import (
 from codegen.scalars import PRIMITIVES
 from symgrad.expr import Expr, topological
 from symgrad.ops.row import row_of
-from symgrad.ops.structure import Cast, Contraction, Coordinate, Fold, Gather, Layout, Map, Place, Scatter
+from symgrad.ops.structure import Cast, Contraction, Coordinate, Fold, Gather, Layout, Map, Place, Scatter, Sequential
 from symgrad.shape import Shape, coefficient, product
 
-ROOTS = (Fold, Contraction, Place, Scatter)
-PIECEWISE = (Place, Scatter)  # written piece by piece: no element is final before the kernel ends
+ROOTS = (Fold, Contraction, Place, Scatter, Sequential)
+PIECEWISE = (Place, Scatter, Sequential)  # written piece by piece: no element is final before the kernel ends
 MOST_WEIGHT = 256  # of the elementwise nodes that one group computes: bounds the size of a kernel
 MOST_JOINED = 128  # of those that join the group of a reduction
 FUNCTION_WEIGHT = 8  # of a node that becomes many instructions
@@ -248,7 +248,8 @@ def _is_kept(node: Expr, users: Sequence[tuple[Expr, Expr]], places: set[int]) -
 def _needs_memory(user: Expr, operand: Expr) -> bool:
     """Tell whether the user addresses the operand's elements freely."""
     structure = row_of(user).structure
-    return isinstance(structure, Contraction) or (isinstance(structure, Gather) and operand is user.args[0])
+    reads_freely = isinstance(structure, Contraction | Sequential)
+    return reads_freely or (isinstance(structure, Gather) and operand is user.args[0])
 
 
 def _is_trivial(node: Expr) -> bool:

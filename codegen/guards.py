@@ -13,7 +13,7 @@ from symgrad import side
 from symgrad.dtypes import BOOL, INT64
 from symgrad.expr import Expr, topological
 from symgrad.ops.row import ROWS, cast, row_of
-from symgrad.ops.structure import Gather, Scatter
+from symgrad.ops.structure import Gather, Layout, Scatter
 from symgrad.shape import Size
 
 
@@ -47,7 +47,11 @@ def _indexed(node: Expr) -> list[tuple[Expr, Size]]:
 
 
 def _is_safe(indices: Expr, extent: Size) -> bool:
-    """Tell whether the positions are right by construction: 0, 1, ... below the extent, or a bool of two classes."""
+    """Tell whether positions are right by construction: 0, 1, ... below the extent, in any order, or a bool."""
+    while isinstance(row_of(indices).structure, Layout):
+        (indices,) = indices.args
+    if indices.op == "argsort":
+        return bool(indices.shape[indices.attrs["axis"]] == extent)
     if indices.op == "arange":
         return bool(indices.attrs["start"] == 0 and indices.attrs["step"] == 1 and indices.shape[0] == extent)
     return indices.dtype is BOOL

@@ -16,9 +16,10 @@ from codegen.group import Group
 from codegen.machine import Machine
 from codegen.nest import map_kernel
 from codegen.pieces import place_kernels, scatter_kernels
+from codegen.sequential import sequential_kernels
 from symgrad.expr import Expr
 from symgrad.ops.row import row_of
-from symgrad.ops.structure import Contraction, Fold, Place, Scatter
+from symgrad.ops.structure import Contraction, Fold, Place, Scatter, Sequential
 from symgrad.options import Options
 
 Homes = Mapping[Expr, Group]
@@ -27,6 +28,7 @@ RECIPES: dict[type, Callable[[Group, Homes, Machine, Options], list[Lowered]]] =
     Contraction: contraction_kernels,
     Place: lambda group, home, machine, options: place_kernels(group, home, machine),
     Scatter: lambda group, home, machine, options: scatter_kernels(group, home, machine),
+    Sequential: lambda group, home, machine, options: sequential_kernels(group, home, machine),
 }
 
 

@@ -21,7 +21,7 @@ from symgrad.dtypes import BOOL, INT64
 from symgrad.expr import Expr
 from symgrad.ops.row import row_of
 from symgrad.ops.structure import Indices, Place, Scatter
-from symgrad.shape import Shape, Size, dim
+from symgrad.shape import Shape, Size, dim, names
 
 Homes = Mapping[Expr, Group]
 
@@ -94,6 +94,8 @@ def scatter_kernels(group: Group, home: Homes, machine: Machine) -> list[Lowered
         Store(out, target, Op("add", (Load(out, target, root.dtype), Name(term, root.dtype)), root.dtype)),
     ]  # fmt: skip
     free = [a for a in range(values.ndim) if a not in serial and not is_unit(values.shape[a])]
+    if any(str(index[a]) in names(i) for a in free for i in structure.at(root, index)):
+        return [_fill(root, machine), bindings.finish("scatter", _by_line(values.shape, index, free, [*find, *add]))]
     ends = bindings.fresh("lo"), bindings.fresh("hi")
     body = _free_loops(values.shape, index, free, find, add, lanes(machine, [root.dtype]), ends)
     for axis in reversed([a for a in serial if not is_unit(values.shape[a])]):
@@ -101,6 +103,15 @@ def scatter_kernels(group: Group, home: Homes, machine: Machine) -> list[Lowered
     if free:
         body = _split_last(values.shape[free[-1]], body, bindings, ends)
     return [_fill(root, machine), bindings.finish("scatter", body)]
+
+
+def _by_line(shape: Shape, index: Indices, free: list[int], body: list[Stmt]) -> list[Stmt]:
+    """Loop over the independent axes, the first of them split among threads, where each line has its own positions."""
+    inner = [a for a in range(len(shape)) if a not in free and not is_unit(shape[a])]
+    for axis in reversed([*free, *inner]):
+        tag = Tag.PARALLEL if axis == free[0] else Tag.SERIAL
+        body = [For(str(index[axis]), 0, shape[axis], tuple(body), 1, tag)]
+    return body
 
 
 def _free_loops(

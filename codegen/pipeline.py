@@ -33,11 +33,12 @@ from codegen.guards import Guard, find_guards
 from codegen.ir import Kernel
 from codegen.jit import Library, compile_ir, link
 from codegen.lower import lower
-from codegen.machine import Machine, machine
+from codegen.machine import Machine, machine, runnable
 from codegen.reach import is_literal, is_memory
 from codegen.text import print_kernel
 from codegen.verify import verify
 from symgrad import side
+from symgrad.errors import CompileError
 from symgrad.expr import Expr, Parameter
 from symgrad.ops.body import inline
 from symgrad.ops.row import ROWS
@@ -84,6 +85,9 @@ def compile_graph(
     Raise CompileError where that is not possible.
     """
     target = machine(options.machine)
+    if target not in runnable():
+        names = ", ".join(row.name for row in runnable())
+        raise CompileError(f"this host cannot run code for {target.name!r}", hint=f"It can run: {names}.")
     outputs, updates = inline(outputs), list(zip((p for p, _ in updates), inline([v for _, v in updates]), strict=True))
     guards = find_guards([*outputs, *(v for _, v in updates)], trusted)
     flags, results, values = _expanded(guards, outputs, updates)

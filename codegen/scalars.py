@@ -24,7 +24,7 @@ Builder = Callable[..., Value]
 
 
 def _same(op: str) -> Builder:
-    return lambda *args: Op(op, args, args[0].dtype)
+    return lambda *args: Op(op, args, dtype_of(args[0]))
 
 
 def _commutative(op: str) -> Builder:

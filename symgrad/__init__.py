@@ -7,6 +7,7 @@ kernels, train with it. The mathematics is imported here; what compiles or train
 import importlib
 from typing import Any
 
+from symgrad import linalg
 from symgrad import ops as _ops
 from symgrad.errors import (
     CompileError,
@@ -52,7 +53,7 @@ __all__ = [  # noqa: PLE0604
     "CompileError", "DTypeError", "Expr", "FormatError", "GradientError", "IndexRangeError", "Options", "Parameter",
     "ShapeError", "SymgradError",
     "elementwise", "evaluate", "format_equations", "grad", "pprint", "set_seed", "simplify", "value_and_grad", "vjp",
-    "checkpoint", "custom_gradient", "hessian", "hvp", "jacobian", "jvp", "vmap",
+    "checkpoint", "custom_gradient", "hessian", "hvp", "jacobian", "jvp", "linalg", "vmap",
 ]  # fmt: skip
 
 

@@ -157,7 +157,9 @@ def match(pattern: Pattern, node: Expr, opaque: Collection[int], bound: Bindings
         if len(node.args) == 2 and ROWS[node.op].commutative and _may_match(pattern.args, node.args[::-1]):
             orders.append(node.args[::-1])
         with_attrs = _match_attrs(pattern, node, bound) if orders else None
-        for args in orders if with_attrs is not None else ():
+        if with_attrs is None:
+            return
+        for args in orders:
             yield from _match_all(pattern.args, args, opaque, with_attrs)
 
 

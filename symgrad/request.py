@@ -44,6 +44,33 @@ def restore(structure: Any, items: Iterator[Any]) -> Any:
     return next(items)
 
 
+def beside(structure: Any, values: Any, what: str) -> Iterator[Any]:
+    """List the value for each leaf of a structure; what stands beside a leaf is its value, a list of numbers too.
+
+    >>> list(beside({"a": "x", "b": ["y"]}, {"b": [[1.0, 2.0]], "a": 0.5}, "tangent"))
+    [0.5, [1.0, 2.0]]
+    """
+    if not isinstance(structure, (Mapping, list, tuple)):
+        yield values
+        return
+    own = list(structure.values()) if isinstance(structure, Mapping) else list(structure)
+    if isinstance(structure, Mapping) and isinstance(values, Mapping) and values.keys() == structure.keys():
+        given = [values[key] for key in structure]
+    else:
+        given = list(parts_of(values))
+    if len(own) != len(given):
+        raise GradientError(f"one {what} is needed for each variable", got=f"{len(given)} for {len(own)}")
+    for part, value in zip(own, given, strict=True):
+        yield from beside(part, value, what)
+
+
+def parts_of(values: Any) -> Sequence[Any]:
+    """Give the members of a list, tuple or dict; anything else is one value."""
+    if isinstance(values, Mapping):
+        return list(values.values())
+    return values if isinstance(values, (list, tuple)) else [values]
+
+
 def check_float(what: str, node: Any) -> Expr:
     """Give back an expression of float dtype; TypeError or GradientError for anything else."""
     if not isinstance(node, Expr):

@@ -184,8 +184,8 @@ class Surface:
 
     def __array__(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError(
-            "an expression is not an array yet. Use symgrad's function of the same name (sg.where, sg.concatenate, x @ W; "
-            "of NumPy's only the ufuncs take expressions), or sg.evaluate(expr, {symbol: array}) for its value."
+            "an expression is not an array yet. Use symgrad's function of the same name (sg.where, sg.concatenate, "
+            "x @ W; of NumPy's only the ufuncs take expressions), or sg.evaluate(expr, {symbol: array}) for its value."
         )
 
     def __float__(self) -> NoReturn:

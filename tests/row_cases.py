@@ -46,7 +46,8 @@ class Call:
 def draw(rng: np.random.Generator, sample: Sample, n: int) -> np.ndarray:
     shape = tuple(size_value(size, {"n": n, "m": n}) for size in sample.shape)
     if sample.dtype == "float":
-        return rng.uniform(sample.low, sample.high, shape)
+        drawn = rng.uniform(sample.low, sample.high, shape)
+        return drawn if sample.make is None else sample.make(drawn)
     if sample.dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
     return rng.integers(int(sample.low), int(sample.high), shape).astype(sample.dtype)

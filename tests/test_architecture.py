@@ -22,14 +22,15 @@ TABLE = """
     1 symgrad interval polynomial atoms dimension division indexing shape notation formula
     2 symgrad side surface expr
     3 symgrad ops.structure ops.row ops/ serial
-    4 symgrad pattern rewrite rules/ simplifier request support reverse forward batch vectorise boundary interpreter regions
+    4 symgrad pattern rewrite rules/ simplifier request support reverse forward batch vectorise boundary interpreter
+    4 symgrad regions linalg
     5 symgrad show/
     6 symgrad nn/
     6 symgrad __init__
     7 codegen machine
     7 codegen ir notation signature scratch text tokens parse verify meaning lanes
     7 codegen dims scalars philox reach group arrange guards
-    7 codegen elements nest folds contraction gemm pieces lower cost expand
+    7 codegen elements nest folds contraction gemm pieces item orders factors sequential lower cost expand
     7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath_gamma vecmath_root vecmath
     7 codegen memory program walk
     7 codegen writer address arith access evaluate emit object_file jit driver threads

@@ -3,6 +3,7 @@
 import pytest
 
 import symgrad as sg
+from codegen.machine import MACHINES, runnable
 from symgrad.expr import topological
 
 
@@ -57,3 +58,10 @@ def mlp(activation, depth):
 def test_a_gradient_has_at_most_five_times_the_nodes_of_the_forward_graph(activation, depth):
     model = mlp(activation, depth)
     assert count(*model.gradients().values()) <= 5 * count(model.output)
+
+
+def test_a_machine_row_that_the_host_cannot_run_is_refused():
+    other = next(name for name, row in MACHINES.items() if row not in runnable())
+    x = sg.symbol("x", ())
+    with pytest.raises(sg.CompileError, match=f"cannot run code for '{other}'"):
+        sg.function([x], x + 1, options=sg.Options(machine=other))

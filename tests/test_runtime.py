@@ -400,13 +400,17 @@ def test_a_thread_that_holds_pythons_lock_stops_no_run(kernels: Callable[[str], 
 
 @pytest.mark.parametrize(("runs", "cost"), [(1, 10**9), (300, 10**5), (300, 0)])
 def test_threads_that_fall_asleep_are_woken(kernels: Callable[[str], int], runs: int, cost: int) -> None:
-    """After sleep, one run that is worth it gets its threads back, and so do many small ones in a row."""
+    """After sleep, one run that is worth it gets its threads back, and so do many small ones in a row.
+
+    A core that other processes keep busy may let every run pass without it, so what counts is that it happens.
+    """
     fresh = ThreadTeam(idle_ns=100_000)
     y = np.zeros(64, np.int64)
     table = encode([Launch(kernels("ranges"), (at(y), at(y)), (0,), tasks=64)])
     table.cost = cost
     shared = 0
-    for _ in range(60):
+    deadline = time.perf_counter() + 30
+    while not shared and time.perf_counter() < deadline:
         time.sleep(0.002)
         for _ in range(runs):
             fresh.run(table, 2)

@@ -32,7 +32,22 @@ from symgrad.ops.bitwise import (
     bitwise_xor,
 )
 from symgrad.ops.composite import log_softmax, logsumexp, mean, softmax, var
-from symgrad.ops.index import one_hot, pick, take
+from symgrad.ops.decompositions import inv, logdet
+from symgrad.ops.facts import assume
+from symgrad.ops.fill import (
+    diagonal,
+    eye,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    trace,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
+from symgrad.ops.index import one_hot, pick, take, take_along_axis
 from symgrad.ops.layout import (
     arange,
     broadcast_to,
@@ -52,6 +67,9 @@ from symgrad.ops.layout import (
 from symgrad.ops.leaves import constant, dim, symbol
 from symgrad.ops.linalg import dot, inner, matmul, outer, tensordot, vdot
 from symgrad.ops.methods import positive, subs
+from symgrad.ops.norms import norm, std
+from symgrad.ops.order import argsort, cumprod, cumsum, searchsorted, sort, top_k
+from symgrad.ops.rearrange import pad, repeat, roll, split, tile
 from symgrad.ops.reduce import all, any, argmax, argmin, max, min, prod, sum
 from symgrad.ops.scalar import (
     abs,
@@ -110,6 +128,7 @@ from symgrad.ops.special import (
     polygamma,
     trigamma,
 )
+from symgrad.ops.subscripts import einsum
 from symgrad.ops.trigonometry import (
     acos,
     acosh,
@@ -140,10 +159,13 @@ __all__ = [
     "relu6", "selu", "sigmoid", "silu", "softplus", "softsign",
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
     "all", "any", "argmax", "argmin", "max", "min", "prod", "sum",
-    "log_softmax", "logsumexp", "mean", "softmax", "var",
+    "log_softmax", "logsumexp", "mean", "norm", "softmax", "std", "var",
     "arange", "broadcast_to", "concatenate", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "ravel",
-    "reshape", "squeeze", "stack", "swapaxes", "transpose",
-    "dot", "inner", "matmul", "outer", "tensordot", "vdot",
-    "one_hot", "pick", "take",
-    "subs",
+    "reshape", "squeeze", "stack", "swapaxes", "transpose", "pad", "repeat", "roll", "split", "tile",
+    "diagonal", "eye", "full", "full_like", "ones", "ones_like", "trace", "tril", "triu", "zeros", "zeros_like",
+    "dot", "einsum", "inner", "matmul", "outer", "tensordot", "vdot",
+    "inv", "logdet",
+    "argsort", "cumprod", "cumsum", "searchsorted", "sort", "top_k",
+    "one_hot", "pick", "take", "take_along_axis",
+    "assume", "subs",
 ]  # fmt: skip

@@ -41,7 +41,7 @@ def _softplus(x: np.ndarray) -> np.ndarray:
     return result
 
 
-def _elu_oracle(x: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def _elu_oracle(x: np.ndarray, alpha: np.ndarray | float) -> np.ndarray:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 

@@ -17,7 +17,7 @@ from symgrad.ops.axes import Axis
 from symgrad.ops.reduce import axes_to_reduce, reduced_size, spread
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, register, where_text
 from symgrad.ops.structure import Composite, kept_shape
-from symgrad.shape import dim
+from symgrad.shape import dim, product
 
 __all__ = ["log_softmax", "logsumexp", "mean", "softmax", "var"]
 
@@ -139,7 +139,7 @@ def _log_softmax_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
 
 def _log_softmax_jvp(node: Expr, tangents: Tangents) -> Expr:
     (t,), axis = tangents, node.attrs["axis"]
-    return t - _sum(ROWS["softmax"](node.args[0], axis=axis) * t, (axis,))  # type: ignore[no-any-return, operator]
+    return t - _sum(ROWS["softmax"](node.args[0], axis=axis) * t, (axis,))
 
 
 def _log_softmax_oracle(x: np.ndarray, *, axis: int) -> np.ndarray:
@@ -256,16 +256,26 @@ def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     return _fold(_mean, x, axis, keepdims)
 
 
-def var(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
-    """Average the squared deviations from the mean over the given axes, all by default (population variance).
+def var(x: Any, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False) -> Expr:
+    """Average the squared deviations from the mean over the given axes, all by default.
+
+    - `ddof`: what is subtracted from the number of elements that the sum of squares is divided by: 0 for the variance
+      of a population, 1 for the unbiased estimate from a sample.
 
     Raises ShapeError for an axis that x does not have.
 
     >>> import symgrad as sg
-    >>> float(sg.evaluate(sg.var([1.0, 3.0]), {}))
-    1.0
+    >>> float(sg.evaluate(sg.var([1.0, 3.0]), {})), float(sg.evaluate(sg.var([1.0, 3.0], ddof=1), {}))
+    (1.0, 2.0)
     """
-    return _fold(_var, x, axis, keepdims)
+    if isinstance(ddof, bool) or not isinstance(ddof, int):
+        raise TypeError(f"var: ddof is an int, not {ddof!r}")
+    node = as_expr(x)
+    whole = _fold(_var, node, axis, keepdims)
+    if ddof == 0:
+        return whole
+    count = product(node.shape[a] for a in axes_to_reduce("var", node, axis))
+    return whole * (dim_node(count, whole.dtype) / dim_node(count - ddof, whole.dtype))
 
 
 def softmax(x: Any, axis: int = -1) -> Expr:

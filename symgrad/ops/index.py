@@ -1,4 +1,4 @@
-"""The rows that read and write at computed positions: take, pick, scatter_add, one_hot.
+"""The rows that read and write at computed positions: take, take_along_axis, pick, their transposes, one_hot.
 
 In: a tensor and integer positions, which count from the end where they are negative. Out: Gather and Scatter nodes,
 whose structure says with polynomials where an element comes from or goes to. Positions that are known are checked here,
@@ -15,12 +15,12 @@ from symgrad.dtypes import DType, as_dtype
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError
 from symgrad.expr import Buffer, Expr, TensorType, Type, literal
 from symgrad.ops.axes import normalize_axis
-from symgrad.ops.layout import ARANGE, expand_dims, ravel
+from symgrad.ops.layout import ARANGE, broadcast_to, expand_dims, moveaxis, ravel
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, cast, describe, register, where_text
 from symgrad.ops.structure import Composite, Gather, Indices, Scatter
-from symgrad.shape import Shape, Size, checked_size, dim, format_shape
+from symgrad.shape import Shape, Size, broadcast_shapes, checked_size, dim, format_shape
 
-__all__ = ["one_hot", "pick", "take"]
+__all__ = ["one_hot", "pick", "take", "take_along_axis"]
 
 n = dim("n")
 
@@ -136,6 +136,98 @@ SCATTER_ADD: Row = register(
         cases=(
             Case((Sample((n, 3)), Sample((n,), 0, 5, "int64")), {"axis": 0, "size": 5}),
             Case((Sample((2, n, 3)), Sample((n, 3), -4, 4, "int32")), {"axis": 1, "size": 4}),
+        ),
+    )
+)  # fmt: skip
+
+
+# -- along the last axis -------------------------------------------------------------------------------------------
+
+
+def _infer_along(args: tuple[Expr, ...], attrs: Attrs) -> Type:
+    x, indices = args
+    if x.ndim == 0 or x.ndim != indices.ndim or x.shape[:-1] != indices.shape[:-1]:
+        got = f"{describe(x)}, {describe(indices)}"
+        raise ShapeError("take_along_axis: every line needs positions", got=got, where=where_text(args))
+    check_positions("take_along_axis", indices, x.shape[-1], args)
+    return TensorType(indices.shape, x.dtype)
+
+
+def _own_place(node: Expr, index: Indices) -> Indices:
+    return index
+
+
+def _in_line(node: Expr, index: Indices, position: Size) -> Indices:
+    return (*index[:-1], position)
+
+
+TAKE_ALONG_AXIS: Row = register(
+    Row(
+        name="take_along_axis", arity=2, infer=_infer_along,
+        structure=Gather(at=_own_place, source=_in_line, extent=lambda node: node.args[0].shape[-1]),
+        oracle=lambda x, indices: np.take_along_axis(x, indices.astype(np.int64), -1),
+        vjp=lambda node, g: (SCATTER_ALONG_AXIS(g, node.args[1], size=node.args[0].shape[-1]), None),
+        doc="Elements of each line (along the last axis) at positions of its own: x[i, indices[i, j]].",
+        cases=(
+            Case((Sample((7,)), Sample((n,), 0, 7, "int64"))),
+            Case((Sample((2, n, 5)), Sample((2, n, 3), -5, 5, "int32"))),
+        ),
+    )
+)  # fmt: skip
+
+
+def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Expr:
+    """Give elements of each line along an axis, at positions that differ from line to line.
+
+    The indices have as many axes as x; all but the axis broadcast. Without an axis, x is flattened and the indices are
+    a vector. Positions outside raise IndexRangeError: known ones here, others when the graph runs.
+
+    >>> from symgrad.ops.leaves import symbol
+    >>> take_along_axis(symbol("x", (n, 10)), symbol("best", (n, 3), "int32"), axis=1).shape
+    (n, 3)
+    """
+    operand, positions = as_expr(x), as_expr(indices)
+    if axis is None:
+        return TAKE_ALONG_AXIS(ravel(operand), positions)
+    if operand.ndim != positions.ndim:
+        got = f"{describe(operand)}, {describe(positions)}"
+        raise ShapeError("take_along_axis: the operands differ in rank", got=got, where=where_text([operand]))
+    own = normalize_axis(axis, operand.ndim, "take_along_axis")
+    lines = [e if own == operand.ndim - 1 else moveaxis(e, own, -1) for e in (operand, positions)]
+    shape = broadcast_shapes(*(e.shape[:-1] for e in lines))
+    wide = (e if e.shape[:-1] == shape else broadcast_to(e, (*shape, e.shape[-1])) for e in lines)
+    out = TAKE_ALONG_AXIS(*wide)
+    return out if own == operand.ndim - 1 else moveaxis(out, -1, own)
+
+
+def _infer_scatter_along(args: tuple[Expr, ...], attrs: Attrs) -> Type:
+    values, indices = args
+    if values.ndim == 0 or values.shape != indices.shape:
+        got = f"{describe(values)}, {describe(indices)}"
+        raise ShapeError("scatter_along_axis: one position per value is needed", got=got, where=where_text(args))
+    check_positions("scatter_along_axis", indices, attrs["size"], args)
+    return TensorType((*values.shape[:-1], attrs["size"]), values.dtype)
+
+
+def _scatter_along_oracle(values: np.ndarray, indices: np.ndarray, *, size: int) -> np.ndarray:
+    out = np.zeros((*values.shape[:-1], size), values.dtype)
+    place = np.indices(values.shape)[:-1]
+    np.add.at(out, (*place, indices), values)
+    return out
+
+
+SCATTER_ALONG_AXIS: Row = register(
+    Row(
+        name="scatter_along_axis", arity=2, infer=_infer_scatter_along, oracle=_scatter_along_oracle,
+        structure=Scatter(
+            at=_own_place, target=_in_line, extent=lambda node: node.attrs["size"],
+            serial=lambda node: (node.args[0].ndim - 1,),
+        ),
+        vjp=lambda node, g: (TAKE_ALONG_AXIS(g, node.args[1]), None),
+        doc="Zeros, to which each value is added at its position in its line (along the last axis).",
+        cases=(
+            Case((Sample((n,)), Sample((n,), 0, 5, "int64")), {"size": 5}),
+            Case((Sample((2, n, 3)), Sample((2, n, 3), -4, 4, "int32")), {"size": 4}),
         ),
     )
 )  # fmt: skip

@@ -8,6 +8,7 @@ It must not know how anything is computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from symgrad.dtypes import as_dtype
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, rebuild, topological
-from symgrad.ops import composite, layout, linalg, reduce, scalar
+from symgrad.ops import composite, fill, layout, linalg, norms, rearrange, reduce, scalar
 from symgrad.ops.getitem import getitem
 from symgrad.ops.index import take
 from symgrad.ops.row import ROWS, as_expr, cast, describe, is_operand
@@ -135,9 +136,12 @@ def _position(function: Callable[..., Expr]) -> Callable[..., Expr]:
 
 def _var(x: Expr, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False) -> Expr:
     """Give the mean squared distance from the mean."""
-    if ddof != 0:
-        raise TypeError(f"var divides by the number of elements: ddof={ddof} is not supported")
-    return _reduction(composite.var)(x, axis, dtype, out, keepdims)
+    return _reduction(partial(composite.var, ddof=ddof))(x, axis, dtype, out, keepdims)
+
+
+def _std(x: Expr, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False) -> Expr:
+    """Give the root of the mean squared distance from the mean."""
+    return _reduction(partial(norms.std, ddof=ddof))(x, axis, dtype, out, keepdims)
 
 
 def _reshape(x: Expr, *shape: Any, order: str = "C") -> Expr:
@@ -183,12 +187,14 @@ def subs(x: Expr, old: Mapping[Expr, Any] | Expr, new: Any = None) -> Expr:
 
 METHODS: dict[str, Callable[..., Any]] = {
     "sum": _reduction(reduce.sum), "prod": _reduction(reduce.prod), "mean": _reduction(composite.mean), "var": _var,
+    "std": _std,
     "max": _position(reduce.max), "min": _position(reduce.min),
     "argmax": _position(reduce.argmax), "argmin": _position(reduce.argmin),
     "any": _position(reduce.any), "all": _position(reduce.all),
     "reshape": _reshape, "ravel": layout.ravel, "flatten": layout.ravel, "squeeze": layout.squeeze,
     "transpose": _transpose, "swapaxes": layout.swapaxes,
     "T": _as_property(layout.transpose), "mT": _as_property(layout.matrix_transpose),
+    "diagonal": fill.diagonal, "trace": fill.trace, "repeat": rearrange.repeat,
     "astype": scalar.astype, "dot": linalg.dot, "take": take, "subs": subs,
 }  # fmt: skip
 

@@ -27,12 +27,16 @@ Jvp = Callable[[Expr, "tuple[Expr | None, ...]"], "Expr | None"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How a test draws one operand: uniform in [low, high), integers below `high` for integer dtypes."""
+    """How a test draws one operand: uniform in [low, high), integers below `high` for integer dtypes.
+
+    `make` turns what was drawn into what the operator is defined for, such as a matrix that has an inverse.
+    """
 
     shape: tuple[Size, ...]
     low: float = -2.0
     high: float = 2.0
     dtype: str = "float"  # "float": tested in float32 and float64
+    make: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True, slots=True)

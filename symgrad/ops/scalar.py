@@ -160,7 +160,7 @@ remainder = scalar(
     "where((fmod(x, y) != 0) & ((fmod(x, y) < 0) ^ (y < 0)), fmod(x, y) + y, fmod(x, y))",
     operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
     derivatives=("1", "-(x // y)"), smooth=False, sub_gradient="1 in x and -floor(x / y) in y at the jumps too",
-    symbol="%", latex=r"{x} \bmod {y}", 
+    symbol="%", latex=r"{x} \bmod {y}",
     doc="Give x - y * floor(x / y) without rounding, which has the sign of y; an integer with y = 0 gives 0.",
 )  # fmt: skip
 fmod = scalar(

@@ -134,6 +134,19 @@ class Random:
 
 
 @dataclass(frozen=True, slots=True)
+class Sequential:
+    """Steps of which each needs the ones before: running sums, sorting, elimination.
+
+    Computed by a kernel written in loop IR, which `codegen.sequential` knows by its `kind`. Operands are read as stored
+    tensors. Along `core` axes of the operands (counted from the end; None: the one axis in the attribute `axis`) the
+    elements depend on one another; the axes before are a batch.
+    """
+
+    kind: str
+    core: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Composite:
     """A name for a definition in other rows: `define(node)` gives the same value in more primitive rows."""
 
@@ -147,7 +160,7 @@ class Project:
 
 Structure = (
     Leaf | Map | Cast | Coordinate | Fold | Layout | Place
-    | Contraction | Gather | Scatter | Random | Composite | Project
+    | Contraction | Gather | Scatter | Random | Sequential | Composite | Project
 )  # fmt: skip
 
 

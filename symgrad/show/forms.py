@@ -196,6 +196,7 @@ def is_mask(node: Expr) -> bool:
 # -- forms ----------------------------------------------------------------------------------------------------------
 
 FormOf = Callable[[Expr, Writer], Form]
+LETTERS = "ijklmnopqrstuvwxyzabcdefghABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes, in the order of their use
 
 
 def _call(node: Expr, writer: Writer, *, name: str = "", args: Sequence[Expr] | None = None, **keywords: Any) -> Form:
@@ -328,6 +329,21 @@ def _arange(node: Expr, writer: Writer) -> Form:
     return Form(ATOM, (f"arange({start}, {start + step * size}, {step})",))
 
 
+def _contract(node: Expr, writer: Writer) -> Form:
+    """Write a contraction as einsum, the axes with letters in the order in which they are read."""
+    axes = [node.attrs[name] for name in ("left", "right", "out")]
+    letters = dict(zip(dict.fromkeys((*axes[0], *axes[1])), LETTERS, strict=False))
+    left, right, out = ("".join(letters[label] for label in labels) for labels in axes)
+    a, b = node.args
+    return Form(ATOM, (f"einsum('{left},{right}->{out}', ", (a, OPEN), ", ", (b, OPEN), ")"))
+
+
+def _diagonal(node: Expr, writer: Writer) -> Form:
+    """Write the axes unless there are only two."""
+    keywords: dict[str, Any] = {} if node.ndim == 1 else {"axis1": -2, "axis2": -1}
+    return _call(node, writer, name=node.op, **keywords)
+
+
 def _constant(node: Expr, writer: Writer) -> Form:
     text = number_text(node)
     return Form(UNARY if text.startswith("-") else ATOM, (text,))
@@ -359,7 +375,7 @@ FORMS: dict[str, FormOf] = {
     **dict.fromkeys(("add", "subtract"), lambda node, writer: writer.sum_form(node)),
     **dict.fromkeys(("multiply", "divide", "negative"), lambda node, writer: writer.product_form(node)),
     **dict.fromkeys(("sum", "prod", "max", "min", "argmax", "argmin", "any", "all"), _axes_call),
-    **dict.fromkeys(("mean", "var", "logsumexp"), _axes_call),
+    **dict.fromkeys(("mean", "var", "logsumexp", "norm"), _axes_call),
     **dict.fromkeys(("softmax", "log_softmax"), _softmax),
     **dict.fromkeys(("square", "power"), _power),
     **dict.fromkeys(("symbol", "parameter"), _symbol),
@@ -375,5 +391,6 @@ FORMS: dict[str, FormOf] = {
     "custom": lambda node, writer: _call(node, writer, name=node.attrs["name"]),
     "checkpoint": lambda node, writer: _call(node, writer, name=node.op, args=node.args[: node.attrs["count"]]),
     "recompute": lambda node, writer: _call(node, writer, name=node.op, args=node.args[:1]),
+    "contract": _contract, "diagonal": _diagonal, "assume": lambda node, writer: writer.form(node.args[0]),
     "arange": _arange, "constant": _constant, "dim": _dim, "buffer": _buffer, "project": _project,
 }  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symgrad.expr import Expr
-from symgrad.show.naming import Names
+from symgrad.show.naming import LEAVES, Names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class Line:
 
     def defines(self, names: Names) -> bool:
         """Tell whether this line writes its value out, rather than mention it by another name."""
-        return bool(self.node.args) and names.of(self.node) in (None, self.name)
+        return self.node.op not in LEAVES and names.of(self.node) in (None, self.name)
 
 
 def ordered(

@@ -1,0 +1,313 @@
+"""Systems of equations, inverses, determinants, Cholesky factors: rows over the last two axes, the others a batch.
+
+In: square matrices, stacked or not. Out: Sequential nodes (elimination with partial pivoting, triangular systems) and
+`inv`, which is defined as the solution for the identity. Gradients are the textbooks': Giles, "Collected matrix
+derivative results for forward and reverse mode algorithmic differentiation" (2008). A singular matrix gives infinities
+and NaN, for nothing is known of the numbers when a graph is built. It must not know how elimination runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from symgrad.errors import ShapeError
+from symgrad.expr import Expr, TensorType, Type
+from symgrad.ops.fill import eye, tril, triu
+from symgrad.ops.layout import broadcast_to, matrix_transpose
+from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, register, where_text
+from symgrad.ops.structure import Composite, Sequential
+from symgrad.shape import Shape, broadcast_shapes, dim
+
+__all__ = ["cholesky", "det", "inv", "logdet", "slogdet", "solve", "triangular_solve"]
+
+n = dim("n")
+_T = matrix_transpose
+
+
+# -- types ---------------------------------------------------------------------------------------------------------
+
+
+def _square(name: str, x: Expr) -> None:
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ShapeError(f"{name} takes square matrices", got=describe(x), where=where_text([x]))
+
+
+def _infer_same(name: str) -> Callable[[tuple[Expr, ...], Attrs], Type]:
+    def infer(args: tuple[Expr, ...], attrs: Attrs) -> Type:
+        _square(name, args[0])
+        return args[0].type
+
+    return infer
+
+
+def _infer_number(name: str) -> Callable[[tuple[Expr, ...], Attrs], Type]:
+    def infer(args: tuple[Expr, ...], attrs: Attrs) -> Type:
+        _square(name, args[0])
+        return TensorType(args[0].shape[:-2], args[0].dtype)
+
+    return infer
+
+
+def _infer_system(name: str) -> Callable[[tuple[Expr, ...], Attrs], Type]:
+    def infer(args: tuple[Expr, ...], attrs: Attrs) -> Type:
+        a, b = args
+        _square(name, a)
+        if b.ndim != a.ndim or b.shape[:-1] != a.shape[:-1]:
+            got = f"{describe(a)}, {describe(b)}"
+            raise ShapeError(f"{name}: matrix and right-hand side do not fit", got=got, where=where_text(args))
+        return b.type
+
+    return infer
+
+
+# -- oracles -------------------------------------------------------------------------------------------------------
+
+
+def _each(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute matrix by matrix; where NumPy raises for one, its result is NaN."""
+
+    def oracle(*operands: np.ndarray) -> Any:
+        batch = operands[0].shape[:-2]
+        out = np.empty(operands[-1].shape, operands[-1].dtype)
+        for place in np.ndindex(batch):
+            try:
+                out[place] = function(*(x[place] for x in operands))
+            except np.linalg.LinAlgError:
+                out[place] = np.nan
+        return out
+
+    return oracle
+
+
+def _triangle(a: np.ndarray, lower: bool) -> np.ndarray:
+    return np.tril(a) if lower else np.triu(a)
+
+
+# -- cotangents ----------------------------------------------------------------------------------------------------
+
+
+def _as_matrix(g: Expr) -> Expr:
+    """Give a number for each matrix the two axes of a matrix; one number alone broadcasts."""
+    return g if g.ndim == 0 else ROWS["reshape"](g, shape=(*g.shape, 1, 1))
+
+
+def _solve_vjp(node: Expr, g: Expr) -> tuple[Expr, Expr]:
+    gb = SOLVE(_T(node.args[0]), g)
+    return -(gb @ _T(node)), gb
+
+
+def _triangular_vjp(node: Expr, g: Expr) -> tuple[Expr, Expr]:
+    lower = node.attrs["lower"]
+    gb = TRIANGULAR_SOLVE(_T(node.args[0]), g, lower=not lower)
+    ga = -(gb @ _T(node))
+    return (tril(ga) if lower else triu(ga)), gb
+
+
+def _inv_vjp(node: Expr, g: Expr) -> tuple[Expr]:
+    return (-(_T(node) @ g @ _T(node)),)
+
+
+def _inv_jvp(node: Expr, tangents: tuple[Expr | None, ...]) -> Expr:
+    (t,) = tangents
+    assert t is not None
+    return -(node @ t @ node)
+
+
+def _det_vjp(node: Expr, g: Expr) -> tuple[Expr]:
+    return (_as_matrix(g * node) * _T(INV(node.args[0])),)
+
+
+def _logabsdet_vjp(node: Expr, g: Expr) -> tuple[Expr]:
+    return (_as_matrix(g) * _T(INV(node.args[0])),)
+
+
+def _cholesky_vjp(node: Expr, g: Expr) -> tuple[Expr]:
+    """Give the symmetric part of inv(L).T @ phi(L.T @ g) @ inv(L); phi halves the diagonal and drops what is above."""
+    inner = _T(node) @ g
+    left = TRIANGULAR_SOLVE(_T(node), 0.5 * (tril(inner) + tril(inner, -1)), lower=False)
+    whole = _T(TRIANGULAR_SOLVE(_T(node), _T(left), lower=False))
+    return (0.5 * (whole + _T(whole)),)
+
+
+# -- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _near_identity(x: np.ndarray) -> np.ndarray:
+    """Add the identity to a matrix whose rows sum to less than a half: it is far from singular."""
+    size = x.shape[-1]
+    return np.asarray(np.eye(size) + x / (2 * max(size, 1)), x.dtype)
+
+
+def _matrix(*shape: Any) -> Sample:
+    return Sample(shape, -1.0, 1.0, make=_near_identity)
+
+
+_SIZES = (0, 1, 3, 17)
+_SQUARE = (Case((_matrix(n, n),), sizes=_SIZES), Case((_matrix(2, n, n),), sizes=_SIZES), Case((_matrix(n, 3, 3),)))
+_SYSTEMS = (
+    (_matrix(n, n), Sample((n, 4))),
+    (_matrix(3, 3), Sample((3, n))),
+    (_matrix(2, n, n), Sample((2, n, 1))),
+)
+
+SOLVE = register(Row(
+    name="solve", arity=2, operands="float", infer=_infer_system("solve"), structure=Sequential("solve", core=2),
+    oracle=_each(np.linalg.solve), vjp=_solve_vjp, cases=tuple(Case(operands, sizes=_SIZES) for operands in _SYSTEMS),
+    latex=r"{x}^{{-1}} {y}",
+    doc="The X of A X = B, by elimination with partial pivoting.",
+))  # fmt: skip
+
+TRIANGULAR_SOLVE = register(Row(
+    name="triangular_solve", arity=2, operands="float", infer=_infer_system("triangular_solve"),
+    structure=Sequential("triangular_solve", core=2), vjp=_triangular_vjp,
+    oracle=lambda a, b, *, lower: _each(np.linalg.solve)(_triangle(a, lower), b),
+    cases=tuple(
+        Case(operands, {"lower": lower}, _SIZES) for operands, lower in zip(_SYSTEMS, (True, False, True), strict=True)
+    ),
+    doc="The X of A X = B, where only the lower or the upper half of A counts.",
+))  # fmt: skip
+
+
+def _define_inv(node: Expr) -> Expr:
+    (a,) = node.args
+    identity = eye(a.shape[-1], dtype=a.dtype)
+    return SOLVE(a, identity if a.ndim == 2 else broadcast_to(identity, a.shape))
+
+
+INV = register(Row(
+    name="inv", arity=1, operands="float", infer=_infer_same("inv"), structure=Composite(_define_inv),
+    oracle=_each(np.linalg.inv), vjp=_inv_vjp, jvp=_inv_jvp, cases=_SQUARE, latex=r"{x}^{{-1}}",
+    doc="The inverse of a matrix.",
+))  # fmt: skip
+
+DET = register(Row(
+    name="det", arity=1, operands="float", infer=_infer_number("det"), structure=Sequential("det", core=2),
+    oracle=lambda a: np.asarray(np.linalg.det(a)), vjp=_det_vjp, cases=_SQUARE,
+    sub_gradient="The gradient uses the inverse: it is not finite where the matrix is singular.",
+    doc="The determinant of a matrix.",
+))  # fmt: skip
+
+LOGABSDET = register(Row(
+    name="logabsdet", arity=1, operands="float", infer=_infer_number("logabsdet"),
+    structure=Sequential("logabsdet", core=2), oracle=lambda a: np.asarray(np.linalg.slogdet(a)[1]),
+    vjp=_logabsdet_vjp, cases=_SQUARE,
+    doc="The logarithm of the magnitude of the determinant; -inf for a singular matrix.",
+))  # fmt: skip
+
+DET_SIGN = register(Row(
+    name="det_sign", arity=1, operands="float", infer=_infer_number("det_sign"),
+    structure=Sequential("det_sign", core=2), oracle=lambda a: np.asarray(np.linalg.slogdet(a)[0]),
+    vjp=lambda node, g: (None,), differentiable=False, cases=_SQUARE,
+    doc="The sign of the determinant: -1, 0 or 1.",
+))  # fmt: skip
+
+CHOLESKY = register(Row(
+    name="cholesky", arity=1, operands="float", infer=_infer_same("cholesky"), vjp=_cholesky_vjp, cases=_SQUARE,
+    structure=Sequential("cholesky", core=2),
+    oracle=lambda a: _each(np.linalg.cholesky)((a + np.swapaxes(a, -1, -2)) / 2),
+    doc="The lower triangular L with L @ L.T equal to the symmetric part of a matrix; NaN if that is not positive "
+    "definite.",
+))  # fmt: skip
+
+
+# -- functions -----------------------------------------------------------------------------------------------------
+
+
+def _system(row: Row, a: Any, b: Any, **attrs: Any) -> Expr:
+    """Treat a vector as a matrix of one column, and broadcast the batches."""
+    left, right = as_expr(a), as_expr(b)
+    if right.ndim == 1:
+        column = ROWS["reshape"](right, shape=(*right.shape, 1))
+        out = _system(row, left, column, **attrs)
+        return ROWS["reshape"](out, shape=out.shape[:-1])
+    if left.ndim < 2 or right.ndim < 2:
+        return row(left, right, **attrs)
+    batch = broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    return row(_stacked(left, batch), _stacked(right, batch), **attrs)
+
+
+def _stacked(x: Expr, batch: Shape) -> Expr:
+    return x if x.shape[:-2] == batch else broadcast_to(x, (*batch, *x.shape[-2:]))
+
+
+def solve(a: Any, b: Any) -> Expr:
+    """Give the X of a @ X = b.
+
+    - `a`: shape (..., n, n);  `b`: shape (n,) or (..., n, k). The axes `...` broadcast.
+
+    A singular matrix gives infinities and NaN. Raises ShapeError where shapes do not fit.
+
+    >>> import symgrad as sg
+    >>> solve(sg.symbol("A", (3, 3)), sg.symbol("b", (3,))).shape
+    (3,)
+    """
+    return _system(SOLVE, a, b)
+
+
+def triangular_solve(a: Any, b: Any, lower: bool = True, transpose: bool = False) -> Expr:
+    """Give the X of a @ X = b, or of a.T @ X = b, where only the lower or the upper half of `a` counts.
+
+    - `a`: shape (..., n, n);  `b`: shape (n,) or (..., n, k). The axes `...` broadcast.
+
+    >>> import symgrad as sg
+    >>> triangular_solve(sg.symbol("L", (3, 3)), sg.symbol("b", (3, 2))).shape
+    (3, 2)
+    """
+    matrix = as_expr(a)
+    return _system(TRIANGULAR_SOLVE, _T(matrix) if transpose else matrix, b, lower=bool(lower) != bool(transpose))
+
+
+def inv(a: Any) -> Expr:
+    """Give the inverse of each matrix; a singular one gives infinities and NaN.
+
+    >>> import symgrad as sg
+    >>> inv(sg.symbol("A", (sg.dim("N"), 3, 3))).shape
+    (N, 3, 3)
+    """
+    return INV(a)
+
+
+def det(a: Any) -> Expr:
+    """Give the determinant of each matrix.
+
+    >>> import symgrad as sg
+    >>> det(sg.symbol("A", (sg.dim("N"), 3, 3))).shape
+    (N,)
+    """
+    return DET(a)
+
+
+def slogdet(a: Any) -> tuple[Expr, Expr]:
+    """Give the sign of each matrix's determinant, and the logarithm of its magnitude.
+
+    >>> import symgrad as sg
+    >>> sign, logabsdet = slogdet(sg.symbol("A", (3, 3)))
+    >>> sign.shape, logabsdet.shape
+    ((), ())
+    """
+    return DET_SIGN(a), LOGABSDET(a)
+
+
+def logdet(a: Any) -> Expr:
+    """Give the logarithm of the magnitude of each determinant: its logarithm where it is positive.
+
+    >>> import symgrad as sg
+    >>> logdet(sg.symbol("A", (3, 3))).shape
+    ()
+    """
+    return LOGABSDET(a)
+
+
+def cholesky(a: Any) -> Expr:
+    """Give the lower triangular L with L @ L.T equal to the symmetric part of each matrix.
+
+    It is NaN where that is not positive definite.
+
+    >>> import symgrad as sg
+    >>> cholesky(sg.symbol("A", (3, 3))).shape
+    (3, 3)
+    """
+    return CHOLESKY(a)

@@ -1,0 +1,251 @@
+"""Rows along an ordered axis: cumsum, cumprod, argsort, sort, searchsorted, and top_k over them.
+
+In: an operand and one axis. Out: Sequential nodes, whose steps each need the ones before; a sort is the elements taken
+at the positions that argsort gives, so its gradient goes back to where they came from. NaN is greater than every
+number. It must not know loops or scratch memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from symgrad.dtypes import INT64
+from symgrad.errors import ShapeError
+from symgrad.expr import Expr, TensorType, Type
+from symgrad.ops.axes import normalize_axis
+from symgrad.ops.index import take_along_axis
+from symgrad.ops.layout import flip, ravel
+from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, register, where_text
+from symgrad.ops.structure import Composite, Sequential
+from symgrad.shape import Size, bounds, dim
+
+__all__ = ["argsort", "cumprod", "cumsum", "searchsorted", "sort", "top_k"]
+
+n = dim("n")
+
+
+def _infer_along(args: tuple[Expr, ...], attrs: Attrs) -> TensorType:
+    (x,), axis = args, attrs["axis"]
+    if not 0 <= axis < x.ndim:
+        raise ShapeError(f"there is no axis {axis}", got=describe(x), where=where_text(args))
+    return TensorType(x.shape, x.dtype)
+
+
+def _flat(x: Any, axis: int | None, what: str) -> tuple[Expr, int]:
+    """Give the operand and its axis; without an axis, its elements in a row."""
+    operand = as_expr(x)
+    if axis is None:
+        return (operand if operand.ndim == 1 else ravel(operand)), 0
+    return operand, normalize_axis(axis, operand.ndim, what)
+
+
+# -- running sums and products -------------------------------------------------------------------------------------
+
+
+def _from_the_end(x: Expr, axis: int) -> Expr:
+    """Add up from the last element to the first."""
+    return flip(ROWS["cumsum"](flip(x, axis), axis=axis), axis)
+
+
+def _cumsum_vjp(node: Expr, g: Expr) -> tuple[Expr]:
+    return (_from_the_end(g, node.attrs["axis"]),)
+
+
+def _cumprod_vjp(node: Expr, g: Expr) -> tuple[Expr]:
+    return (_from_the_end(g * node, node.attrs["axis"]) / node.args[0],)
+
+
+def _cumprod_jvp(node: Expr, tangents: tuple[Expr | None, ...]) -> Expr:
+    (t,) = tangents
+    assert t is not None
+    return node * ROWS["cumsum"](t / node.args[0], **node.attrs)
+
+
+def _running_cases(low: float, high: float) -> tuple[Case, ...]:
+    return (
+        Case((Sample((n,), low, high),), {"axis": 0}),
+        Case((Sample((3, n), low, high),), {"axis": 1}),
+        Case((Sample((n, 3, 2), low, high),), {"axis": 0}, (0, 1, 3, 17)),
+        Case((Sample((2, n, 3), low, high),), {"axis": 1}, (0, 1, 3, 17)),
+    )
+
+
+CUMSUM = register(Row(
+    name="cumsum", arity=1, operands="accumulate", infer=_infer_along, structure=Sequential("cumsum"),
+    oracle=lambda x, *, axis: np.cumsum(x, axis), vjp=_cumsum_vjp,
+    jvp=lambda node, tangents: ROWS["cumsum"](tangents[0], **node.attrs), cases=_running_cases(-2.0, 2.0),
+    doc="Sums of the elements so far along an axis; bools and integers are summed in int64.",
+))  # fmt: skip
+
+CUMPROD = register(Row(
+    name="cumprod", arity=1, operands="accumulate", infer=_infer_along, structure=Sequential("cumprod"),
+    oracle=lambda x, *, axis: np.cumprod(x, axis), vjp=_cumprod_vjp, jvp=_cumprod_jvp, cases=_running_cases(0.7, 1.3),
+    doc="Products of the elements so far along an axis; bools and integers are multiplied in int64.",
+    sub_gradient="The gradient divides by the elements: it is NaN where one of them is 0.",
+))  # fmt: skip
+
+
+def cumsum(x: Any, axis: int | None = None) -> Expr:
+    """Give the sums of the elements so far along an axis; without an axis, of the flattened x.
+
+    Rounding errors are carried along, and do not grow with the length.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(cumsum(sg.constant([1, 2, 3]))).tolist()
+    [1, 3, 6]
+    """
+    operand, own = _flat(x, axis, "cumsum")
+    return CUMSUM(operand, axis=own)
+
+
+def cumprod(x: Any, axis: int | None = None) -> Expr:
+    """Give the products of the elements so far along an axis; without an axis, of the flattened x.
+
+    Its gradient divides by the elements, and is NaN where one of them is 0.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(cumprod(sg.constant([1, 2, 3]))).tolist()
+    [1, 2, 6]
+    """
+    operand, own = _flat(x, axis, "cumprod")
+    return CUMPROD(operand, axis=own)
+
+
+# -- sorting -------------------------------------------------------------------------------------------------------
+
+
+def _infer_positions(args: tuple[Expr, ...], attrs: Attrs) -> Type:
+    return TensorType(_infer_along(args, attrs).shape, INT64)
+
+
+def _argsort_oracle(x: np.ndarray, *, axis: int, descending: bool) -> np.ndarray:
+    if not descending:
+        return np.asarray(np.argsort(x, axis, kind="stable"), np.int64)
+    backwards = np.argsort(np.flip(x, axis), axis, kind="stable")
+    return np.asarray(x.shape[axis] - 1 - np.flip(backwards, axis), np.int64)
+
+
+def _sort_oracle(x: np.ndarray, *, axis: int, descending: bool) -> np.ndarray:
+    return np.take_along_axis(x, _argsort_oracle(x, axis=axis, descending=descending), axis)
+
+
+def _define_sort(node: Expr) -> Expr:
+    return take_along_axis(node.args[0], ARGSORT(node.args[0], **node.attrs), node.attrs["axis"])
+
+
+_SORTED = (
+    Case((Sample((n,)),), {"axis": 0, "descending": False}),
+    Case((Sample((n, 3)),), {"axis": 0, "descending": True}),
+    Case((Sample((2, n)),), {"axis": 1, "descending": False}),
+    Case((Sample((2, n, 3), 0, 4, "int32"),), {"axis": 1, "descending": True}),
+    Case((Sample((3, n), dtype="bool"),), {"axis": 1, "descending": False}),
+)
+
+ARGSORT = register(Row(
+    name="argsort", arity=1, structure=Sequential("argsort"), oracle=_argsort_oracle, vjp=lambda node, g: (None,),
+    infer=_infer_positions, differentiable=False, cases=_SORTED,
+    doc="The positions of the elements in sorted order along an axis; equal ones keep their order, NaN is greatest.",
+))  # fmt: skip
+
+SORT = register(Row(
+    name="sort", arity=1, structure=Composite(_define_sort), oracle=_sort_oracle, infer=_infer_along, cases=_SORTED,
+    doc="The elements in sorted order along an axis; NaN is greatest.",
+    sub_gradient="Equal elements keep their order: each has the cotangent of its place.",
+))  # fmt: skip
+
+
+def argsort(x: Any, axis: int | None = -1, descending: bool = False) -> Expr:
+    """Give the positions (int64) of the elements in sorted order along an axis; None sorts the flattened x.
+
+    The order is stable in both directions. NaN is greater than every number.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(argsort(sg.constant([3.0, 1.0, 2.0, 1.0]))).tolist()
+    [1, 3, 2, 0]
+    """
+    operand, own = _flat(x, axis, "argsort")
+    return ARGSORT(operand, axis=own, descending=bool(descending))
+
+
+def sort(x: Any, axis: int | None = -1, descending: bool = False) -> Expr:
+    """Give the elements in sorted order along an axis; None sorts the flattened x. NaN is greater than every number.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(sort(sg.constant([3, 1, 2]), descending=True)).tolist()
+    [3, 2, 1]
+    """
+    operand, own = _flat(x, axis, "sort")
+    return SORT(operand, axis=own, descending=bool(descending))
+
+
+def top_k(x: Any, k: Size, axis: int = -1) -> tuple[Expr, Expr]:
+    """Give the k greatest elements along an axis, the greatest first, and their positions (int64).
+
+    Of equal elements the first comes first. Raises ShapeError where the axis is shorter than k.
+
+    >>> from symgrad.ops.leaves import symbol
+    >>> values, positions = top_k(symbol("x", (n, 10)), 3)
+    >>> values.shape, positions.dtype.name
+    ((n, 3), 'INT64')
+    """
+    operand = as_expr(x)
+    own = normalize_axis(axis, operand.ndim, "top_k")
+    room = bounds(operand.shape[own] - k)[1]
+    if room is not None and room < 0:
+        raise ShapeError(f"top_k: there are no {k} elements", got=describe(operand), where=where_text([operand]))
+    order = ARGSORT(operand, axis=own, descending=True)
+    starts, steps = (0,) * order.ndim, (1,) * order.ndim
+    stops = (*order.shape[:own], k, *order.shape[own + 1 :])
+    positions = ROWS["slice"](order, starts=starts, stops=stops, steps=steps)
+    return take_along_axis(operand, positions, own), positions
+
+
+# -- searching -----------------------------------------------------------------------------------------------------
+
+
+def _infer_search(args: tuple[Expr, ...], attrs: Attrs) -> Type:
+    ordered, values = args
+    if ordered.ndim == 0 or ordered.ndim != values.ndim or ordered.shape[:-1] != values.shape[:-1]:
+        got = f"{describe(ordered)}, {describe(values)}"
+        raise ShapeError("searchsorted: every line of values needs a sorted line", got=got, where=where_text(args))
+    if attrs["side"] not in ("left", "right"):
+        raise ValueError(f"searchsorted: side is 'left' or 'right', not {attrs['side']!r}")
+    return TensorType(values.shape, INT64)
+
+
+def _search_oracle(ordered: np.ndarray, values: np.ndarray, *, side: str) -> np.ndarray:
+    out = np.empty(values.shape, np.int64)
+    for line in np.ndindex(values.shape[:-1]):
+        out[line] = np.searchsorted(ordered[line], values[line], side)  # type: ignore[call-overload]
+    return out
+
+
+_ascending: Callable[[np.ndarray], np.ndarray] = lambda x: np.sort(x, -1)  # noqa: E731
+SEARCHSORTED = register(Row(
+    name="searchsorted", arity=2, operands="same", infer=_infer_search, structure=Sequential("searchsorted", core=1),
+    oracle=_search_oracle, vjp=lambda node, g: (None, None), differentiable=False,
+    cases=(
+        Case((Sample((n,), make=_ascending), Sample((5,))), {"side": "left"}),
+        Case((Sample((2, 4), make=_ascending), Sample((2, n))), {"side": "right"}),
+    ),
+    doc="Where values would be inserted into sorted lines (along the last axis) so that they stay sorted.",
+))  # fmt: skip
+
+
+def searchsorted(a: Any, v: Any, side: str = "left") -> Expr:
+    """Give the positions (int64) at which values would be inserted into a sorted vector so that it stays sorted.
+
+    - `a`: shape (n,), ascending;  `v`: any shape. `side` says whether equal elements come after or before.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(searchsorted(sg.constant([1.0, 2.0, 2.0]), sg.constant([2.0, 0.0]), side="right")).tolist()
+    [3, 0]
+    """
+    ordered, values = as_expr(a), as_expr(v)
+    if ordered.ndim != 1:
+        raise ShapeError("searchsorted takes a vector", got=describe(ordered), where=where_text([ordered]))
+    found = SEARCHSORTED(ordered, values if values.ndim == 1 else ravel(values), side=side)
+    return found if values.ndim == 1 else ROWS["reshape"](found, shape=values.shape)
