@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+from symgrad import buffers
+from symgrad.buffers import ALIGNMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,4 @@ def aligned_empty(size: int, alignment: int = ALIGNMENT) -> NDArray[np.uint8]:
     >>> aligned_empty(100).ctypes.data % 64
     0
     """
-    raw = np.empty(size + alignment, np.uint8)
-    start = -raw.ctypes.data % alignment
-    return raw[start : start + size]
+    return buffers.aligned_empty((size,), np.dtype(np.uint8), alignment)
