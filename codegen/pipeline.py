@@ -63,7 +63,7 @@ class Compiled:
     """A program that any dimensions and arrays can be bound to.
 
     `results` are the nodes that hold the outputs; `updated` maps the nodes that hold new values to the parameters in
-    whose memory they lie; `flags` lie in the status word.
+    whose memory they lie; `flags` lie in the status word. With `poison`, runs happen between unmapped pages.
     """
 
     inputs: tuple[Expr, ...]
@@ -74,6 +74,7 @@ class Compiled:
     steps: tuple[Step, ...]
     library: Library
     machine: Machine
+    poison: bool
 
 
 def compile_graph(
@@ -104,8 +105,9 @@ def compile_graph(
     dump("emit", lambda: "\n".join(emit(k, target) for k in kernels.values()))
     library = link({name: compile_ir(emit(kernel, target), target) for name, kernel in kernels.items()})
     return Compiled(
-        tuple(inputs), tuple(results), updated, frozenset(flags), tuple(guards), tuple(steps), library, target
-    )
+        tuple(inputs), tuple(results), updated, frozenset(flags), tuple(guards), tuple(steps), library, target,
+        options.poison,
+    )  # fmt: skip
 
 
 def _expanded(
@@ -152,7 +154,6 @@ def _lowered(g: Group, plan: Plan, target: Machine, options: Options, flags: set
             verify(item.kernel)
         last = position == len(kernels) - 1
         yield Step(item.kernel, item.operands, cost, last and any(n in flags for n in g.stores))
-
 
 
 def describe_group(g: Group) -> str:

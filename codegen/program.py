@@ -200,6 +200,11 @@ class Table:
         """Return the bytes of private memory that each thread needs."""
         return self._prefix + aligned(self.scratch)
 
+    def use_private(self, memory: NDArray[np.uint8]) -> None:
+        """Give the first thread other private memory, of `block` bytes."""
+        self.private = memory
+        self.control[Control.PRIVATE] = memory.ctypes.data
+
     def patch(self, slot: int, address: int) -> None:
         """Set the address of a slot: rewrite the words that hold it. An unused slot is no error."""
         few = self._few.get(slot)

@@ -18,6 +18,8 @@ class Options:
     - `packing`: True or False to force or forbid packing of contraction operands, None to let sizes decide.
     - `threads`: the number of threads, or None for the process default.
     - `check`: verify the intermediate form after every pass.
+    - `poison`: run between unmapped pages, on memory filled with NaN, with read-only inputs: slow, and a kernel that
+      leaves its buffers stops the process.
     """
 
     simplify: bool = True
@@ -27,6 +29,7 @@ class Options:
     packing: bool | None = None
     threads: int | None = None
     check: bool = False
+    poison: bool = False
 
     def __post_init__(self) -> None:
         if self.threads is None:
@@ -41,7 +44,7 @@ def chosen_options(options: Options | None, threads: int | None) -> Options:
     """Give the options of a compilation: those given or the defaults, with another number of threads if one is given.
 
     >>> chosen_options(Options(fuse=False), 2)
-    Options(simplify=True, fuse=False, machine=None, tiles=None, packing=None, threads=2, check=False)
+    Options(simplify=True, fuse=False, machine=None, tiles=None, packing=None, threads=2, check=False, poison=False)
     """
     if options is not None and not isinstance(options, Options):
         raise TypeError(f"options is an sg.Options, not {type(options).__name__}: {options!r}")
