@@ -1,0 +1,117 @@
+"""Plant bugs one by one and see who finds them: `python -m mutation SEED [COUNT]` in tests/.
+
+Each bug is planted alone in a copy of the tree. The tests run up to the first failure; what passes them is fuzzed for
+two minutes. Results are appended to `mutation/results-SEED.jsonl`; a run that was broken off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mutation.sites import ROOT, Site, all_sites
+
+COPIED = ("symgrad", "codegen", "tests", "examples", "benchmarks", "docs", "README.md", "pyproject.toml", "Makefile")
+PATIENCE = 600  # seconds for the tests: a bug that makes them hang is caught
+FUZZING = 120  # seconds
+# What looks at texts of the source and not at what it does would catch any change at all.
+NOT_ASKED = ("test_architecture.py", "test_mutation.py", "test_document.py")
+
+
+def draw(sites: list[Site], seed: int, count: int) -> list[Site]:
+    """Draw sites: first a kind, then a site of that kind, none twice."""
+    rng = random.Random(seed)
+    kinds: dict[str, list[Site]] = defaultdict(list)
+    for site in sites:
+        kinds[site.kind].append(site)
+    drawn: list[Site] = []
+    while len(drawn) < min(count, len(sites)):
+        site = rng.choice(kinds[rng.choice(sorted(kinds))])
+        if site not in drawn:
+            drawn.append(site)
+    return drawn
+
+
+def judge(site: Site, workers: str) -> dict[str, Any]:
+    """Plant one bug, and say who caught it."""
+    start = time.time()
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        tree = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, tree / name)
+        target = tree / site.file
+        target.write_text(site.apply(target.read_text(encoding="utf8")), encoding="utf8")
+        verdict, by = _tested(tree, workers)
+        if verdict == "escaped":
+            verdict, by = _fuzzed(tree)
+    return {**asdict(site), "verdict": verdict, "by": by, "seconds": round(time.time() - start)}
+
+
+def _tested(tree: Path, workers: str) -> tuple[str, str]:
+    ignored = [f"--ignore=tests/{name}" for name in NOT_ASKED]
+    command = ["pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-n", workers, *ignored, "tests"]
+    code, output = _run(command, tree, PATIENCE)
+    if code is None:
+        return "tests", "no end"
+    if code == 0:
+        return "escaped", ""
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    return "tests", failed[1] if failed else " ".join(output.strip().splitlines()[-1:])[:200]
+
+
+def _fuzzed(tree: Path) -> tuple[str, str]:
+    code, output = _run(["fuzz", "1000000", "100000", f"--seconds={FUZZING}"], tree / "tests", FUZZING + 200)
+    if code == 0:
+        return "escaped", ""
+    seed = re.search(r"seed (\d+)", output)
+    return "fuzzing", f"seed {seed[1]}" if seed else "no end" if code is None else "crash"
+
+
+def _run(module: list[str], folder: Path, seconds: int) -> tuple[int | None, str]:
+    """Run a module of the copy, not of the installed tree, and everything it starts, for so long at most."""
+    path = os.pathsep.join(map(str, (folder, folder / "tests", folder.parent)))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", *module], cwd=folder, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            return None, process.communicate()[0]
+        return process.returncode, output
+
+
+def main(seed: int, count: int = 60, workers: str = "2") -> None:
+    """Judge a draw, and say how many were caught."""
+    results = Path(__file__).parent / f"results-{seed}.jsonl"
+    lines = results.read_text(encoding="utf8").splitlines() if results.exists() else []
+    done = {(r["file"], r["start"], r["new"]): r for r in map(json.loads, lines)}
+    for number, site in enumerate(draw(all_sites(), seed, count), 1):
+        key = (site.file, site.start, site.new)
+        if key not in done:
+            done[key] = judge(site, workers)
+            with results.open("a", encoding="utf8") as file:
+                file.write(json.dumps(done[key]) + "\n")
+        result = done[key]
+        print(f"{number:3} {result['verdict']:8} {result['seconds']:4} s  {site}  {result['by']}", flush=True)
+    caught = sum(r["verdict"] != "escaped" for r in done.values())
+    print(f"{caught} of {len(done)} caught")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:3]), *sys.argv[3:4])
