@@ -53,13 +53,24 @@ class Bound:
 class Fences:
     """The memory of a run of a poisoned program: what is copied in before it, and out after it."""
 
+    memory: Mapping[Operand, Fence]  # of everything
     owned: Sequence[Fence]  # temporaries and scratch: filled before each run
     inputs: Mapping[int, Fence]  # by slot
     results: Mapping[int, Fence]
     parameters: Sequence[tuple[int, Fence, bool]]  # address, memory, whether it is written
 
     def run(self, table: Table, addresses: Sequence[int], threads: int) -> Status:
-        """Run on poisoned memory, and see that nothing was written beside it."""
+        """Run on poisoned memory, and give the caller the results."""
+        status = self.dry_run(table, addresses, threads)
+        for slot, fence in self.results.items():
+            fence.write(addresses[slot])
+        for address, fence, written in self.parameters:
+            if written:
+                fence.write(address)
+        return status
+
+    def dry_run(self, table: Table, addresses: Sequence[int], threads: int = 1) -> Status:
+        """Run on poisoned memory, see that nothing was written beside it, and leave all values there."""
         for fence in (*self.owned, *self.results.values()):
             fence.fill()
         for slot, fence in self.inputs.items():
@@ -71,11 +82,6 @@ class Fences:
         status = team().run(table, threads)
         for fence in (*self.owned, *self.results.values(), *(f for _, f, _ in self.parameters)):
             fence.check()
-        for slot, fence in self.results.items():
-            fence.write(addresses[slot])
-        for address, fence, written in self.parameters:
-            if written:
-                fence.write(address)
         return status
 
 
@@ -141,7 +147,7 @@ def _fences(compiled: Compiled, places: _Places, table: Table) -> Fences:
     ]
     kept = {id(f) for f in slots.values()}
     owned = [f for o, f in places.fences.items() if not isinstance(o, Buffer | Parameter) and id(f) not in kept]
-    return Fences([*owned, scratch], inputs, results, parameters)
+    return Fences(places.fences, [*owned, scratch], inputs, results, parameters)
 
 
 class _Places:

@@ -23,6 +23,7 @@ from codegen.kernel import Bound, bind
 from codegen.pipeline import Compiled, compile_graph
 from codegen.text import print_kernel
 from codegen.threads import default_threads
+from symgrad import bisection
 from symgrad.boundary import as_array, bind_shapes, unbound
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
 from symgrad.expr import Expr, Parameter, topological
@@ -71,9 +72,7 @@ _remembering = threading.Lock()
 class Function:
     """A compiled function; made by `function`."""
 
-    def __init__(
-        self, inputs: Sequence[Expr], outputs: Any, updates: Any, name: str | None, options: Options
-    ) -> None:
+    def __init__(self, inputs: Sequence[Expr], outputs: Any, updates: Any, name: str | None, options: Options) -> None:
         self.inputs = _checked_inputs(inputs)
         self.name = name or "function"
         self._structure = outputs
@@ -83,6 +82,7 @@ class Function:
         _check_symbols(self.inputs, roots)
         self._symbols, roots = with_free_names(self.inputs, roots)
         self._conditions = [(n, size) for n in topological(roots) for size in _not_negative(n)]
+        given = tuple(roots)
         if options.simplify:
             roots = simplify(roots)
         outs, values = roots[: len(flat)], roots[len(flat) :]
@@ -95,6 +95,11 @@ class Function:
         self._threads = options.threads or process_threads()
         self._plans: dict[tuple[tuple[int, ...], ...], Plan] = {}
         self._dtypes = [node.dtype.numpy for node in self.inputs]
+        self._subject = (
+            bisection.Subject(tuple(self._symbols), given, tuple(roots), self._compiled)
+            if bisection.is_wanted()
+            else None
+        )
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -107,6 +112,8 @@ class Function:
         ]
         key = tuple(v.shape for v in values)
         plan = self._plans.get(key) or self._plan(key)
+        if self._subject is not None:
+            bisection.report(self.name, self._subject, values, self._dims(key))
         if out is None:
             results = [np.empty(s, n.dtype.numpy) for s, n in zip(plan.shapes, self._results, strict=True)]
         else:
@@ -388,4 +395,3 @@ def _flatten_arrays(out: Any, structure: Any) -> list[Any]:
             raise TypeError(f"out= must have the structure of the outputs: {len(structure)} arrays")
         return [a for o, v in zip(out, structure, strict=True) for a in _flatten_arrays(o, v)]
     return [out]
-

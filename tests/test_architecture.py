@@ -35,7 +35,7 @@ TABLE = """
     7 codegen memory poison program walk
     7 codegen writer address arith access evaluate emit object_file jit driver threads
     7 codegen dump pipeline kernel __init__
-    8 symgrad compiled train/
+    8 symgrad bisection compiled train/
     9 symgrad cli __main__
 """
 CODEGEN_MAY_IMPORT = range(4)  # the ranks of symgrad that codegen knows
