@@ -18,6 +18,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import llvmlite.binding as llvm
 
@@ -30,7 +31,9 @@ KERNEL_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_
 OPTIMIZATION = 3
 LLVM_VERSION = ".".join(map(str, llvm.llvm_version_info))
 
-_objects: dict[tuple[str, Machine], bytes] = {}
+KEPT: Final = 2 << 20  # bytes of objects that a process remembers: some 500 kernels
+
+_objects: dict[tuple[str, Machine], bytes] = {}  # the last used one comes last
 _objects_lock = threading.Lock()
 _library_numbers = itertools.count()
 
@@ -41,8 +44,7 @@ def compile_ir(text: str, machine: Machine) -> bytes:
     Raises CompileError where LLVM refuses the text, or the text calls what it does not define.
     """
     key = (hashlib.sha256(text.encode()).hexdigest(), machine)
-    with _objects_lock:
-        found = _objects.get(key)
+    found = _remembered(key)
     if found is not None:
         return found
     target = _target_machine(machine)
@@ -56,8 +58,25 @@ def compile_ir(text: str, machine: Machine) -> bytes:
     if foreign:  # the linker would look them up in the process, and find libm there
         hint = "An operation became a call into a library."
         raise CompileError("compiled code may call nothing outside", got=", ".join(foreign), hint=hint)
+    return _remember(key, image)
+
+
+def _remembered(key: tuple[str, Machine]) -> bytes | None:
     with _objects_lock:
-        return _objects.setdefault(key, image)
+        found = _objects.pop(key, None)
+        if found is not None:
+            _objects[key] = found
+        return found
+
+
+def _remember(key: tuple[str, Machine], image: bytes) -> bytes:
+    """Keep an object, and forget those that nobody has asked for longest where there are too many."""
+    with _objects_lock:
+        kept = _objects.setdefault(key, image)
+        size = sum(map(len, _objects.values()))
+        while size > KEPT and len(_objects) > 1:
+            size -= len(_objects.pop(next(iter(_objects))))
+        return kept
 
 
 def assembly(text: str, machine: Machine) -> str:
