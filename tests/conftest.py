@@ -1,8 +1,11 @@
-"""Shared by all tests: golden files, and the option that rewrites them."""
+"""Shared by all tests: golden files, the option that rewrites them, and a look at all code that any test emits."""
 
+import re
 from pathlib import Path
 
 import pytest
+
+from codegen import jit
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -24,3 +27,30 @@ def golden(request):
         assert text + "\n" == path.read_text(encoding="utf8")
 
     return compare
+
+
+# What would change bits from one context to the next (fast-math flags), hide a pointer from LLVM, or call libm.
+FLAGS = r" (?:fast|nnan|ninf|nsz|arcp|contract|afn|reassoc) "
+LIBM = r"@llvm\.(?:a?(?:sin|cos|tan)h?|atan2|exp|exp2|exp10|log|log2|log10|pow|powi|ldexp|frexp|fmuladd|sincos)\."
+FORBIDDEN = re.compile(rf"{FLAGS}|\bptrtoint\b|\bfrem\b|{LIBM}")
+
+
+def forbidden(text: str) -> str | None:
+    """Give the first line of an LLVM module that has what no emitted module may have."""
+    found = FORBIDDEN.search(text)
+    return None if found is None else text[text.rfind("\n", 0, found.start()) + 1 : text.find("\n", found.end())]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _audit():
+    """Read every module that goes to LLVM in the whole suite."""
+    optimized = jit._optimized
+
+    def audited(text, target):
+        line = forbidden(text)
+        assert line is None or "frem float %a, %b" in line, f"emitted code has {line!r}"  # a test of that refusal
+        return optimized(text, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jit, "_optimized", audited)
+        yield
