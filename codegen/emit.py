@@ -45,6 +45,7 @@ from symgrad.shape import Size, dim, product
 PARAMETERS = "ptr %args, ptr %dims, i64 %lo, i64 %hi, ptr %scratch"
 # Without `no-builtins` LLVM makes calls to memset and memcpy out of loops.
 ATTRIBUTES = 'nounwind "no-builtins"'
+MOST_CHUNKS = 8  # of a vector loop that are written one by one
 
 
 def emit(kernel: Kernel, machine: Machine) -> str:
@@ -157,7 +158,7 @@ class _Emitter:
         following = out.reserve(f"{var}.next")
         out.jump(head)
         out.open(head)
-        counter = out.phi("i64", var, start, before, following, latch)
+        counter = out.phi("i64", var, (start, before), (following, latch))
         out.branch(out.value(f"icmp slt i64 {counter}, {stop}"), inside, done)
         out.open(inside)
         inner = scope.child()
@@ -179,12 +180,17 @@ class _Emitter:
             self.block(stmt.body, inner)
 
     def vector(self, stmt: For, scope: Scope) -> None:
-        """Write chunks of `step` lanes: all of them where their number is constant, else a loop and a masked rest."""
+        """Write chunks of `step` lanes: one by one where they are few, or registers ask for it, else in a loop."""
         start, stop = (scope.indices.resolved(end) for end in (stmt.start, stmt.stop))
         extent = stop - start
         if not isinstance(extent, int):
             return self.vector_loop(stmt, scope)
-        for first in range(0, extent, stmt.step):
+        looped = 0
+        if extent // stmt.step > MOST_CHUNKS and not _names_registers(stmt.body, scope):
+            looped = extent - extent % stmt.step
+            ends = self.index(start, scope), self.index(start + looped, scope)
+            self.counted(stmt.var, *ends, stmt.step, scope, lambda inner: self.chunk(stmt, dim(stmt.var), None, inner))
+        for first in range(looped, extent, stmt.step):
             left = min(stmt.step, extent - first)
             mask = None if left == stmt.step else _constant_mask(left, stmt.step)
             self.chunk(stmt, start + first, mask, scope)
@@ -248,7 +254,7 @@ class _Emitter:
 
         A scalar load inside has no lane to be masked by: at least one must take part, as in the unmasked program.
         """
-        if not any(_reads_memory(stmt) for stmt in statements(body)):
+        if not any(map(_read, statements(body))):
             return self.block(body, scope)
         out, lanes = self.out, scope.lanes
         some, done = out.label("some"), out.label("none")
@@ -308,23 +314,34 @@ def _constant_mask(count: int, width: int) -> str:
     return "<" + ", ".join(f"i1 {'true' if lane < count else 'false'}" for lane in range(width)) + ">"
 
 
-def _reads_memory(stmt: Stmt) -> bool:
+def _names_registers(body: tuple[Stmt, ...], scope: Scope) -> bool:
+    """Tell whether a block reads or writes arrays that are registers: their indices must be known."""
+    held = {name for name, array in scope.arrays.items() if array.in_registers}
+    if not held:
+        return False
+    stored = {stmt.buffer for stmt in statements(body) if isinstance(stmt, Store)}
+    return not held.isdisjoint(stored.union(*map(_read, statements(body))))
+
+
+def _read(stmt: Stmt) -> set[str]:
+    """Name the arrays that a statement itself reads; the statements inside it are others."""
     match stmt:
         case Let(value=value) | Local(init=value) | Set(value=value) | Store(value=value):
-            return _has_load(value)
+            return _loaded(value)
         case If(cond=value) | While(cond=value):
-            return _has_load(value)
-    return False
+            return _loaded(value)
+    return set()
 
 
-def _has_load(value: Value) -> bool:
+def _loaded(value: Value) -> set[str]:
+    found: set[str] = set()
     seen: set[int] = set()
     stack = [value]
     while stack:
         node = stack.pop()
         if isinstance(node, Load):
-            return True
+            found.add(node.buffer)
         if isinstance(node, Op) and id(node) not in seen:
             seen.add(id(node))
             stack.extend(node.args)
-    return False
+    return found

@@ -65,3 +65,19 @@ def test_a_machine_row_that_the_host_cannot_run_is_refused():
     x = sg.symbol("x", ())
     with pytest.raises(sg.CompileError, match=f"cannot run code for '{other}'"):
         sg.function([x], x + 1, options=sg.Options(machine=other))
+
+
+ALONG_ROWS = {
+    "tanh": sg.tanh, "sum": lambda x: sg.sum(x, axis=1), "softmax": sg.softmax, "product": lambda x: x @ x.T,
+    "cumsum": lambda x: sg.cumsum(x, axis=1), "sort": sg.sort, "argmax": lambda x: sg.argmax(x, axis=1),
+    "convert": lambda x: x.astype("float64"), "take": lambda x: sg.take(x, [0, 1], axis=0), "step": lambda x: x[:, ::3],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALONG_ROWS)
+def test_code_does_not_grow_with_a_fixed_extent(name):
+    """A loop over a known number of elements stays a loop."""
+    rows = [sg.symbol("x", (sg.dim("N"), size)) for size in (784, 65536)]
+    few, many = (len(sg.function([x], ALONG_ROWS[name](x)).llvm_ir().splitlines()) for x in rows)
+    assert many < 2500
+    assert many < 3 * few
