@@ -126,6 +126,27 @@ def _fma(a: Arith, name: str, dtype: DType, args: list[str]) -> str:
     return a.apply("add", dtype, dtype, [product, args[2]])
 
 
+def _residue(a: Arith, name: str, dtype: DType, args: list[str]) -> str:
+    """Add, without fma, first the rounded product, then what its rounding lost: the products of Dekker's halves."""
+    if a.machine.has_fma:
+        return a.call("fma", dtype, args)
+    product = a.apply("mul", dtype, dtype, args[:2])
+    lost = a.apply("neg", dtype, dtype, [product])
+    (head, tail), (other_head, other_tail) = (_halves(a, dtype, arg) for arg in args[:2])
+    for left, right in ((head, other_head), (head, other_tail), (tail, other_head), (tail, other_tail)):
+        lost = a.apply("add", dtype, dtype, [lost, a.apply("mul", dtype, dtype, [left, right])])
+    return a.apply("add", dtype, dtype, [a.apply("add", dtype, dtype, [product, args[2]]), lost])
+
+
+def _halves(a: Arith, dtype: DType, arg: str) -> tuple[str, str]:
+    """Cut a float in two whose products with another's halves are exact (two lower float64 halves': to 53 bits)."""
+    whole, low_bits = {8: (DType.INT64, 27), 4: (DType.INT32, 12)}[dtype.size]
+    bits = a.bitcast(dtype, whole, arg)
+    kept = a.out.value(f"and {a.type_of(whole)} {bits}, {a.constant(-1 << low_bits, TYPES[whole])}")
+    head = a.bitcast(whole, dtype, kept)
+    return head, a.apply("sub", dtype, dtype, [arg, head])
+
+
 def _neg(a: Arith, name: str, dtype: DType, args: list[str]) -> str:
     type_ = a.type_of(dtype)
     if dtype.is_float:
@@ -197,7 +218,7 @@ def _division(a: Arith, name: str, dtype: DType, args: list[str]) -> str:
 
 
 _SPECIAL: dict[str, Emit] = {
-    "fma": _fma, "neg": _neg, "abs": _abs, "not": _not, "select": _select, "mulhi": _mulhi,
+    "fma": _fma, "residue": _residue, "neg": _neg, "abs": _abs, "not": _not, "select": _select, "mulhi": _mulhi,
     "shl": _shift, "lshr": _shift, "ashr": _shift,
     "floordiv": _division, "mod": _division, "rem": _division,
 }  # fmt: skip

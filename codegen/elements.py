@@ -177,7 +177,9 @@ class Elements:
             return self._gather(node, structure, index, args[0])
         assert isinstance(structure, Random)
         self.uses_index = True
-        return philox.value(structure.kind, args[0], substitute(_flat_index(index, node.shape), self.env), node.dtype)
+        first = node.args[0].ndim
+        flat = _flat_index(index[first:], node.shape[first:])
+        return philox.value(structure.kind, args[0], substitute(flat, self.env), node.dtype)
 
     def _named(self, value: Value) -> Value:
         """Bind an operation, and before it each of its parts that is used more than once."""
@@ -204,7 +206,9 @@ class Elements:
         return cast(Index(node.attrs["size"]), node.dtype)
 
     def load(self, node: Expr, index: Indices) -> Value:
-        """Load an element of a given or stored tensor, or of one under another shape."""
+        """Load an element of a given or stored tensor, or of one under another shape; a literal is known."""
+        if is_literal(node):
+            return self._literal(node)
         buffer_index, shape = self._addressed(index, node.shape)
         source = reshaped(node, self.home)
         source = node if source is None else source

@@ -13,7 +13,7 @@ from codegen.arith import Arith
 from codegen.ir import Const, Index, Load, Name, Op, Value
 from codegen.signature import admits, children, dtype_of
 from codegen.vecmath import MATH
-from codegen.writer import TYPES, Val, literal, typed
+from codegen.writer import TYPES, Val, Writer, literal, typed
 from symgrad.dtypes import DType
 from symgrad.errors import CompileError, nearest
 from symgrad.shape import dim
@@ -24,7 +24,11 @@ def evaluate(value: Value, scope: Scope) -> Val:
 
     Nodes are told apart by identity. What depends on memory or on a `Local` is computed anew in each statement.
     """
-    now: dict[int, Val] = {}  # of this statement only
+    return _evaluate(value, {}, scope)
+
+
+def _evaluate(value: Value, now: dict[int, Val], scope: Scope) -> Val:
+    """Compute a value; `now` has the values that are good for this statement only."""
     stack = [value]
     while stack:
         node = stack[-1]
@@ -38,7 +42,12 @@ def evaluate(value: Value, scope: Scope) -> Val:
             continue
         stack.pop()
         fleeting = _reads_state(node, scope) or any(id(operand) in now for operand in operands)
-        result = _compute(node, [_known(operand, now, scope) for operand in operands], scope)
+        known = [_known(operand, now, scope) for operand in operands]
+        if isinstance(node, Op) and node.name == "rarely":
+            result, also = _rarely(node, known, now, scope)
+            fleeting |= also
+        else:
+            result = _compute(node, known, scope)
         if fleeting:
             now[id(node)] = result
         else:
@@ -69,7 +78,10 @@ def _reads_state(node: Value, scope: Scope) -> bool:
 
 
 def _operands(node: Value, scope: Scope) -> tuple[Value, ...]:
-    """Return what a node is computed from; for a function, its definition on these arguments."""
+    """Return what a node is computed from first; for a function, its definition on these arguments."""
+    if isinstance(node, Op) and node.name == "rarely":
+        cond, _, usual = node.args
+        return cond, usual
     if not isinstance(node, Op) or _is_row(node):
         return children(node)
     if id(node) not in scope.functions:
@@ -114,3 +126,39 @@ def _operation(node: Op, operands: list[Val], scope: Scope) -> Val:
     texts = [scope.out.splat(value, TYPES[dtype], lanes) for value, dtype in zip(operands, dtypes, strict=True)]
     text = Arith(scope.out, scope.machine, lanes).apply(node.name, dtypes[-1], node.dtype, texts)
     return Val(text, lanes)
+
+
+def _rarely(node: Op, known: list[Val], now: dict[int, Val], scope: Scope) -> tuple[Val, bool]:
+    """Write a block for the unusual operand that is jumped over where no lane wants it; tell whether it reads state.
+
+    What is computed inside is known only there, where everything computed before is known too.
+    """
+    out, (cond, usual) = scope.out, known
+    rare, common, done = (out.label(part) for part in ("rare", "common", "either"))
+    out.branch(_expected(_any(cond, out), out), rare, common)
+    out.open(rare)
+    inside, inner = dict(now), scope.child()
+    unusual = _evaluate(node.args[1], inside, inner)
+    element, lanes = TYPES[node.dtype], max(cond.lanes, unusual.lanes, usual.lanes)
+    text = out.splat(unusual, element, lanes)
+    if cond.lanes:
+        text = Arith(out, scope.machine, lanes).select(cond.text, node.dtype, text, out.splat(usual, element, lanes))
+    from_rare = (text, out.block)
+    out.jump(done)
+    out.open(common)
+    from_common = (out.splat(usual, element, lanes), common)
+    out.jump(done)
+    out.open(done)
+    return Val(out.phi(typed(element, lanes), "either", from_rare, from_common), lanes), id(node.args[1]) in inside
+
+
+def _any(cond: Val, out: Writer) -> str:
+    """Return whether a condition holds in any lane."""
+    if not cond.lanes:
+        return cond.text
+    return out.value(f"call i1 @llvm.vector.reduce.or.v{cond.lanes}i1(<{cond.lanes} x i1> {cond.text})", "any")
+
+
+def _expected(cond: str, out: Writer) -> str:
+    """Return a condition that LLVM takes for false when it places blocks and registers."""
+    return out.value(f"call i1 @llvm.expect.i1(i1 {cond}, i1 false)")

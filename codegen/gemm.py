@@ -5,8 +5,9 @@ In: a group whose root is a Contraction with rows and columns. Out: its kernel. 
     for m: for n: acc = 0; for k: acc = fma(left[m, k], right[k, n], acc); out[m, n] = epilogue(acc)
 
 Every result is one chain of fused products over k, cut into chunks of `K_CHUNK` that are added in order: tile, packing,
-threads and vector width change no bit. A panel of `right` is packed where its rows are not contiguous, or so far apart
-that they fall into the same cache sets. It must not know operators.
+threads and vector width change no bit. What adding the chunks rounds off is added at the end, so the error does not
+grow beyond a chunk's. A panel of `right` is packed where its rows are not contiguous, or so far apart that they fall
+into the same cache sets. It must not know operators.
 """
 
 from __future__ import annotations
@@ -168,19 +169,45 @@ class _Tiles:
         k, depth = str(self.k), self.depth
         if isinstance(depth, int) and depth <= K_CHUNK:
             return [self._clear(acc), For(k, 0, depth, tuple(step))]
-        total, chunk = self.bindings.fresh("total"), self.bindings.fresh("chunk")
+        total, rest, chunk = (self.bindings.fresh(name) for name in ("total", "rest", "chunk"))
         whole = depth // K_CHUNK
         inner = For(k, dim(chunk) * K_CHUNK, dim(chunk) * K_CHUNK + K_CHUNK, tuple(step))
         shape = (self.tile_rows, self.tile_columns)
         some = Op("gt", (Index(whole), Index(0)), BOOL)
         return [
             Alloc(total, self.dtype, shape, Space.SCRATCH),
-            If(some, (self._clear(total),)),
-            For(chunk, 0, whole, (self._clear(acc), inner, self._add(total, total, acc))),
+            Alloc(rest, self.dtype, shape, Space.SCRATCH),
+            If(some, (self._clear(total), self._clear(rest))),
+            For(chunk, 0, whole, (self._clear(acc), inner, self._collect(total, rest, acc))),
             self._clear(acc),
             For(k, whole * K_CHUNK, depth, tuple(step)),
-            If(some, (self._add(acc, total, acc),)),
+            If(some, (self._add(acc, total, acc), self._add(acc, acc, rest))),
         ]
+
+    def _collect(self, total: str, rest: str, acc: str) -> For:
+        """Add a chunk to the total, and what that rounds off (Knuth's two-sum) to the rest."""
+        p = self.bindings.fresh("p")
+        new, part, lost = (self.bindings.fresh(name) for name in ("new", "part", "lost"))
+
+        def op(name: str, *args: Value) -> Value:
+            return Op(name, args, self.dtype)
+
+        def collected(r: Size) -> list[Stmt]:
+            old, small, item = (Load(x, (r, dim(p)), self.dtype) for x in (total, rest, acc))
+            after, arrived, off = (Name(name, self.dtype) for name in (new, part, lost))
+            finite = Op("eq", (off, off), BOOL)  # an infinite sum loses NaN
+            return [
+                self._each_column(
+                    p,
+                    Let(new, op("add", old, item)),
+                    Let(part, op("sub", after, old)),
+                    Let(lost, op("add", op("sub", old, op("sub", after, arrived)), op("sub", item, arrived))),
+                    Store(rest, (r, dim(p)), op("select", finite, op("add", small, off), small)),
+                    Store(total, (r, dim(p)), after),
+                )
+            ]
+
+        return self._each_row(collected)
 
     def _add(self, target: str, first: str, second: str) -> For:
         p = self.bindings.fresh("p")
@@ -233,4 +260,3 @@ class _Tiles:
             return [If(Op("lt", (Index(row + r), Index(self.rows)), BOOL), (columns,))]
 
         return self._each_row(written)
-

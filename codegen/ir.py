@@ -88,14 +88,16 @@ Value = Const | Name | Index | Load | Op
 # name -> number of operands. Arithmetic and comparison take operands of one dtype; comparisons give bool (ordered; `ne`
 # is true for NaN). `cast` converts (float to int truncates, saturates nowhere), `bitcast` reinterprets equal widths,
 # `fma` rounds once where the machine has it, `floordiv` and `mod` follow Python's signs, `mulhi` is the upper half of
-# an unsigned product, `min` and `max` are for integers only (NaN makes floats a matter of select).
+# an unsigned product, `min` and `max` are for integers only (NaN makes floats a matter of select). `residue` is an fma
+# for a third operand near minus the product: what they leave is exact without fma too. `rarely` is a select that does
+# not compute its second operand where no lane wants it, at the price of a branch.
 OPS: dict[str, int] = {
-    "add": 2, "sub": 2, "mul": 2, "div": 2, "fma": 3, "neg": 1, "abs": 1, "sqrt": 1,
+    "add": 2, "sub": 2, "mul": 2, "div": 2, "fma": 3, "residue": 3, "neg": 1, "abs": 1, "sqrt": 1,
     "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "copysign": 2, "rem": 2,
     "floordiv": 2, "mod": 2, "min": 2, "max": 2, "mulhi": 2,
     "and": 2, "or": 2, "xor": 2, "not": 1, "shl": 2, "lshr": 2, "ashr": 2,
     "eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2,
-    "select": 3, "cast": 1, "bitcast": 1,
+    "select": 3, "rarely": 3, "cast": 1, "bitcast": 1,
 }  # fmt: skip
 
 

@@ -140,6 +140,23 @@ def where(cond: Lane, yes: Lane | float, no: Lane | float) -> Lane:
     return Lane(Op("select", args, typed.dtype), typed.dtype)
 
 
+def rarely(cond: Lane, yes: Lane, no: Lane) -> Lane:
+    """Choose by lane as `where` does; `yes` costs little where no lane wants it, more than a choice where one does."""
+    return Lane(Op("rarely", (cond.value, yes.value, no.value), yes.dtype), yes.dtype)
+
+
+def residue(a: Lane, b: Lane | float, c: Lane | float) -> Lane:
+    """Give a * b + c for c near -a * b, exactly without fma too."""
+    return apply("residue", a, b, c)
+
+
+def exact_sum(a: Lane, b: Lane) -> tuple[Lane, Lane]:
+    """Give a + b and what its rounding loses (Knuth)."""
+    s = a + b
+    part = s - a
+    return s, (a - (s - part)) + (b - part)
+
+
 def copysign(magnitude: Lane, sign: Lane) -> Lane:
     """Give the magnitude of one and the sign of the other."""
     return apply("copysign", magnitude, sign)

@@ -32,7 +32,7 @@ from codegen.ir import (
     Value,
     While,
 )
-from codegen.signature import admits, dtype_of
+from codegen.signature import CHOICES, admits, children, dtype_of
 from symgrad.dtypes import DType
 from symgrad.errors import CompileError
 from symgrad.shape import Size, evaluate
@@ -104,16 +104,29 @@ class _Run:
         return index
 
     def value(self, value: Value, env: dict[str, Any]) -> Scalar:
-        return self.node(value, env, {})
+        """Compute each node once; nodes are told apart by identity and kept alive by the value and `calls`."""
+        done: dict[int, Scalar] = {}
+        calls: dict[int, Value] = {}  # what the functions among them stand for
+        stack = [value]
+        while stack:
+            node = stack[-1]
+            operands = self.operands(node, calls)
+            missing = [operand for operand in operands if id(operand) not in done]
+            stack.extend(reversed(missing))
+            if not missing:
+                done[id(node)] = self.compute(node, [done[id(operand)] for operand in operands], env)
+                stack.pop()
+        return done[id(value)]
 
-    def node(self, value: Value, env: dict[str, Any], done: dict[int, tuple[Value, Scalar]]) -> Scalar:
-        """Compute each node once; `done` keeps the nodes it knows by identity alive."""
-        if id(value) not in done:
-            done[id(value)] = (value, self.compute(value, env, done))
-        return done[id(value)][1]
+    def operands(self, node: Value, calls: dict[int, Value]) -> tuple[Value, ...]:
+        if not isinstance(node, Op) or admits(node.name, dtype_of(node.args[0])):
+            return children(node)
+        if id(node) not in calls:
+            calls[id(node)] = self.functions[node.name, node.dtype](*node.args)
+        return (calls[id(node)],)
 
-    def compute(self, value: Value, env: dict[str, Any], done: dict[int, tuple[Value, Scalar]]) -> Scalar:
-        match value:
+    def compute(self, node: Value, operands: list[Scalar], env: dict[str, Any]) -> Scalar:
+        match node:
             case Const(number, dtype):
                 return dtype.numpy.type(number)
             case Name(name):
@@ -122,17 +135,15 @@ class _Run:
                 return np.int64(self.size(size, env))
             case Load(buffer, index):
                 return env[buffer][self.index(index, env)]
-            case Op():
-                if admits(value.name, dtype_of(value.args[0])):
-                    return _carry_out(value, [self.node(argument, env, done) for argument in value.args])
-                return self.node(self.functions[value.name, value.dtype](*value.args), env, done)
+            case Op(name, args):
+                return _carry_out(node, operands) if admits(name, dtype_of(args[0])) else operands[0]
 
 
 def _carry_out(op: Op, args: list[Scalar]) -> Scalar:
     """Carry out one operation; NumPy's integers wrap and divide by zero to zero as the IR's do."""
     if op.name == "bitcast":
         return args[0].view(op.dtype.numpy)
-    if op.name == "fma":
+    if op.name in ("fma", "residue"):
         return fused(*args)
     if op.name == "mulhi":
         return op.dtype.numpy.type(int(args[0]) * int(args[1]) >> 8 * op.dtype.size)
@@ -141,7 +152,7 @@ def _carry_out(op: Op, args: list[Scalar]) -> Scalar:
         return (args[0].view(unsigned) >> args[1].view(unsigned)).view(op.dtype.numpy)
     if op.name == "cast":
         return args[0].astype(op.dtype.numpy)
-    return (args[1] if args[0] else args[2]) if op.name == "select" else _NUMPY[op.name](*args)
+    return (args[1] if args[0] else args[2]) if op.name in CHOICES else _NUMPY[op.name](*args)
 
 
 def fused(a: Scalar, b: Scalar, c: Scalar) -> Scalar:

@@ -1,4 +1,4 @@
-"""Orders: running sums and products, sorting, searching in what is sorted.
+"""Orders: running sums and products, recurrences, sorting, searching in what is sorted.
 
 In: the `Item` of one item. Out: its statements. NaN is greater than every number, as NumPy sorts. It must not know
 operators.
@@ -11,6 +11,8 @@ from codegen.item import Array, Block, Item, integer, op
 from codegen.signature import dtype_of
 from symgrad.dtypes import INT64
 from symgrad.shape import Size, dim
+
+RENEWAL = 64  # additions after which what they rounded off joins the total, before it is rounded too often itself
 
 
 def cumulative_sum(item: Item) -> Block:
@@ -28,13 +30,27 @@ def cumulative_sum(item: Item) -> Block:
         let_part, part = item.bound("p", op("sub", new, total))  # what of x has arrived
         lost = op("add", op("sub", total, op("sub", new, part)), op("sub", x, part))
         let_lost, off = item.bound("e", lost)
-        exact = op("select", op("eq", off, off), off, Const(0.0, dtype))  # NaN where the sum is infinite
         return [
-            *block, let_x, let_sum, let_part, let_lost, Set(rest.name, op("add", rest, exact)), Set(total.name, new),
+            *block, let_x, let_sum, let_part, let_lost,
+            Set(rest.name, op("add", rest, finite(off))), Set(total.name, new),
             item.result(op("add", total, rest), i),
         ]  # fmt: skip
 
-    return [start, start_rest, item.loop("k", 0, _length(item), step)]
+    def stretch(number: Size) -> Block:
+        let_stop, stop = item.smaller("to", number * RENEWAL + RENEWAL, _length(item))
+        let_both, both = item.bound("u", op("add", total, rest))
+        let_left, left = item.bound("d", op("sub", rest, op("sub", both, total)))
+        return [
+            let_stop, item.loop("k", number * RENEWAL, stop, step),
+            let_both, let_left, Set(rest.name, finite(left)), Set(total.name, both),
+        ]  # fmt: skip
+
+    def finite(value: Value) -> Value:
+        """Replace the NaN that is lost where the sum is infinite."""
+        return op("select", op("eq", value, value), value, Const(0.0, dtype))
+
+    stretches = (_length(item) + (RENEWAL - 1)) // RENEWAL
+    return [start, start_rest, item.loop("s", 0, stretches, stretch)]
 
 
 def cumulative_product(item: Item) -> Block:
@@ -49,6 +65,20 @@ def _running(item: Item, name: str, first: int) -> Block:
     def step(i: Size) -> Block:
         block, x = item.element(0, i)
         return [*block, Set(total.name, op(name, total, x)), item.result(total, i)]
+
+    return [start, item.loop("k", 0, _length(item), step)]
+
+
+def recurrence(item: Item) -> Block:
+    """Multiply by the factor and add the term along the axis; there is nothing before the first term."""
+    dtype = item.root.dtype
+    start, last = item.variable("s", Const(0.0, dtype))
+
+    def step(i: Size) -> Block:
+        block, factor = item.element(0, i)
+        more, term = item.element(1, i)
+        new = op("select", op("eq", Index(i), integer(0)), term, op("add", op("mul", factor, last), term))
+        return [*block, *more, Set(last.name, new), item.result(last, i)]
 
     return [start, item.loop("k", 0, _length(item), step)]
 

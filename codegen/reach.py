@@ -117,5 +117,7 @@ def operand_sites(node: Expr, index: Indices) -> Iterator[tuple[Expr, Indices]]:
     if isinstance(structure, Gather):
         yield node.args[1], structure.at(node, index)
         return
+    if isinstance(structure, Random):
+        index = index[: node.args[0].ndim]
     for arg in node.args:
         yield arg, broadcast_index(index, arg.shape)

@@ -85,8 +85,9 @@ def _abs(x: Value) -> Value:
 
 
 def _floor_divide(x: Value, y: Value) -> Value:
+    """Divide and round down: integers by an operation of their own, floats without rounding x / y first."""
     dtype = dtype_of(x)
-    return Op("floor", (Op("div", (x, y), dtype),), dtype) if dtype.is_float else Op("floordiv", (x, y), dtype)
+    return formula(FLOOR_DIVIDE, {"x": x, "y": y}, dtype) if dtype.is_float else Op("floordiv", (x, y), dtype)
 
 
 def _rounding(op: str) -> Builder:
@@ -98,19 +99,20 @@ def _right_shift(x: Value, y: Value) -> Value:
     return Op("lshr" if dtype_of(x).kind == "u" else "ashr", (x, y), dtype_of(x))
 
 
-def _remainder(x: Value, y: Value) -> Value:
-    dtype = dtype_of(x)
-    if not dtype.is_float:
-        return Op("mod", (x, y), dtype)
-    return Op("sub", (x, Op("mul", (y, _floor_divide(x, y)), dtype)), dtype)
-
+# x // y of floats as NumPy has it: the multiple of y in x, divided, is within rounding of the integer; the quotient's
+# sign for a result of 0; the plain quotient where y is 0.
+_REST = "fmod(x, y)"
+_QUOTIENT = f"((x - {_REST}) / y - where(({_REST} != 0) & (({_REST} < 0) ^ (y < 0)), 1, 0))"
+_WHOLE = f"floor({_QUOTIENT})"
+_NEAREST = f"where({_QUOTIENT} - {_WHOLE} > 0.5, {_WHOLE} + 1, {_WHOLE})"
+FLOOR_DIVIDE = f"where(y == 0, x / y, where({_QUOTIENT} == 0, 0 * (x / y), {_NEAREST}))"
 
 # The operators that are not defined by others; names with no entry are functions of `codegen.vecmath`.
 PRIMITIVES: dict[str, Builder] = {
     "add": _commutative("add"), "subtract": _same("sub"), "multiply": _commutative("mul"), "divide": _same("div"),
     "negative": _same("neg"), "abs": _abs, "sqrt": _same("sqrt"),
     "floor": _rounding("floor"), "ceil": _rounding("ceil"), "trunc": _rounding("trunc"), "round": _rounding("rint"),
-    "power": _power, "floor_divide": _floor_divide, "remainder": _remainder, "where": where,
+    "power": _power, "floor_divide": _floor_divide, "where": where,
     "fmod": _same("rem"),
     "equal": _compare("eq"), "not_equal": _compare("ne"), "less": _compare("lt"), "less_equal": _compare("le"),
     "greater": _compare("gt"), "greater_equal": _compare("ge"),

@@ -24,6 +24,7 @@ from symgrad.ops.structure import Sequential
 KINDS: dict[str, Callable[[Item], Block]] = {
     "cumsum": orders.cumulative_sum,
     "cumprod": orders.cumulative_product,
+    "recurrence": orders.recurrence,
     "argsort": orders.argsort,
     "searchsorted": orders.searchsorted,
     "solve": factors.solve,

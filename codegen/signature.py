@@ -14,12 +14,14 @@ from symgrad.dtypes import BOOL, INT64, DType
 # name -> the kinds (NumPy's letters) of the operands. Operations that are not here take any dtype. Where a name of
 # this table meets a dtype that it does not admit, `codegen.vecmath` may define it (the remainder of floats, say).
 KINDS: dict[str, str] = {
-    "add": "iuf", "sub": "iuf", "mul": "iuf", "div": "f", "fma": "f", "neg": "iuf", "abs": "if", "sqrt": "f",
+    "add": "iuf", "sub": "iuf", "mul": "iuf", "div": "f", "fma": "f", "residue": "f", "neg": "iuf", "abs": "if",
+    "sqrt": "f",
     "floor": "f", "ceil": "f", "trunc": "f", "rint": "f", "copysign": "f", "rem": "iu",
     "floordiv": "iu", "mod": "iu", "min": "iu", "max": "iu", "mulhi": "u",
     "and": "biu", "or": "biu", "xor": "biu", "not": "biu", "shl": "iu", "lshr": "iu", "ashr": "i",
 }  # fmt: skip
 COMPARISONS = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
+CHOICES = frozenset(("select", "rarely"))
 
 
 def dtype_of(value: Value) -> DType:
@@ -38,7 +40,7 @@ def result_dtype(name: str, operands: Sequence[DType]) -> DType | None:
         return BOOL
     if name in ("cast", "bitcast") or not operands:
         return None
-    return operands[-1] if name == "select" else operands[0]
+    return operands[-1] if name in CHOICES else operands[0]
 
 
 def admits(name: str, dtype: DType) -> bool:
@@ -54,8 +56,8 @@ def misuse(op: Op) -> str | None:
     operands = [dtype_of(value) for value in op.args]
     if op.name in OPS and len(operands) != OPS[op.name]:
         return f"{op.name} takes {OPS[op.name]} operands, not {len(operands)}"
-    if op.name == "select":
-        return _misused_select(op, operands)
+    if op.name in CHOICES:
+        return _misused_choice(op, operands)
     if op.name == "cast":
         return None
     if op.name == "bitcast":
@@ -71,11 +73,11 @@ def misuse(op: Op) -> str | None:
     return None
 
 
-def _misused_select(op: Op, operands: Sequence[DType]) -> str | None:
+def _misused_choice(op: Op, operands: Sequence[DType]) -> str | None:
     if operands[0] is not BOOL:
-        return f"the condition of select is {operands[0]}, not bool"
+        return f"the condition of {op.name} is {operands[0]}, not bool"
     if operands[1] != operands[2] or op.dtype != operands[1]:
-        return f"select of {operands[1]} and {operands[2]} as {op.dtype}"
+        return f"{op.name} of {operands[1]} and {operands[2]} as {op.dtype}"
     return None
 
 

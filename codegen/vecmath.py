@@ -1,9 +1,9 @@
 """Vector mathematics: the functions that loop IR may name beside its own operations.
 
 In: a function's name and a float dtype. Out: a builder from argument values to a value made of `codegen.ir.OPS`
-alone, whose shared parts are shared objects. What it builds is lane-wise: no branch, table in memory, library call or
-estimate, hence the same bits in a scalar and in every lane of a vector of any width. It must not know how values are
-emitted.
+alone, whose shared parts are shared objects. What it builds is lane-wise: no table in memory, library call or estimate,
+no branch that shows (`rarely` chooses by lane), hence the same bits in a scalar and in every lane of a vector of any
+width. It must not know how values are emitted.
 
 Accuracy, in units in the last place, with fma (measured points, references and the machine are in `docs/quality.md`,
 where the tests' bounds stand too): at most 2 for float32, 3 for float64.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from codegen import vecmath_erf, vecmath_exp, vecmath_gamma, vecmath_log, vecmath_root, vecmath_trig
+from codegen import vecmath_erf, vecmath_exp, vecmath_gamma, vecmath_log, vecmath_root, vecmath_sigmoid, vecmath_trig
 from codegen.ir import Value
 from codegen.lanes import Lane
 from symgrad.dtypes import FLOAT32, FLOAT64, DType
@@ -37,7 +37,11 @@ UNARY: dict[str, Callable[[Lane], Lane]] = {
     "erf": vecmath_erf.erf,
     "erfc": vecmath_erf.erfc,
     "ndtr": vecmath_erf.ndtr,
+    "gelu": vecmath_erf.gelu,
     "gelu_tanh": vecmath_erf.gelu_tanh,
+    "sigmoid": vecmath_sigmoid.sigmoid,
+    "silu": vecmath_sigmoid.silu,
+    "mish": vecmath_sigmoid.mish,
     "lgamma": vecmath_gamma.lgamma,
     "digamma": vecmath_gamma.digamma,
     "trigamma": vecmath_gamma.trigamma,

@@ -1,4 +1,4 @@
-"""Vector mathematics, part three: erf, erfc, ndtr, gelu_tanh.
+"""Vector mathematics, part three: erf, erfc, ndtr, gelu, gelu_tanh.
 
 In: a `Lane` of float32 or float64. Out: the formula as a `Lane`, for `codegen.vecmath`. Knows nothing of vectors:
 what it builds is the same arithmetic in every lane, without branches, tables in memory or estimates.
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 
-from codegen.lanes import Lane, clamp, copysign, fma, horner, truncate, where
+from codegen.lanes import Lane, clamp, copysign, fma, horner, residue, truncate, where
 from codegen.vecmath_exp import exp, exp_normal, exp_sum, expm1_parts
 from codegen.vecmath_tables import FORMATS, POLYNOMIALS
-from symgrad.dtypes import FLOAT32, FLOAT64
+from symgrad.dtypes import FLOAT32, FLOAT64, DType
 
 GELU_LINE = (1.5957691216057308, -9.96930880911092e-17)  # sqrt(8 / pi), in two floats
 GELU_CUBE = (0.07135481627260025, -6.175149918155315e-19)  # 0.044715 sqrt(8 / pi)
@@ -47,18 +47,18 @@ def erfc_of(x: Lane, limit: float, coefficients: tuple[float, ...]) -> Lane:
     a = abs(x)
     a = where(a > limit, limit, a)
     head = truncate(a, 27)
-    far = upper_tail(a, head * head, (a - head) * (a + head), coefficients)
+    far = upper_tail(a, head * head, (a - head) * (a + head), coefficients, 1.0)
     near = fma(-x, horner(x * x, POLYNOMIALS["erf", x.dtype]), 1.0 - x)
     return where(abs(x) < 1, near, where(x < 0, 2.0 - far, far))
 
 
-def upper_tail(a: Lane, high: Lane, low: Lane, coefficients: tuple[float, ...]) -> Lane:
-    """Give erfc a for a >= 0, of float64 lanes, with a^2 = high + low."""
+def upper_tail(a: Lane, high: Lane, low: Lane, coefficients: tuple[float, ...], factor: Lane | float) -> Lane:
+    """Give a factor times erfc a for a >= 0, of float64 lanes, with a^2 = high + low."""
     form = FORMATS[a.dtype]
     square = high + low
     q, s = expm1_parts(-square, form, form.bias + 600, (square - high) - low)
     g = horner((a - 4) / (a + 4), coefficients) / fma(a, 2.0, 1.0)
-    return fma(g, q, g) * s * 2.0**-600  # so that only the last product can be subnormal
+    return fma(g, q, g) * factor * s * 2.0**-600  # so that only the last product can be subnormal
 
 
 def ndtr(x: Lane) -> Lane:
@@ -68,16 +68,37 @@ def ndtr(x: Lane) -> Lane:
     |x| = 1/2, 1/2 + erf(x / sqrt 2) / 2. float32 is computed in float64.
     """
     wide = x.cast(FLOAT64)
-    limit = 10.5 if x.dtype == FLOAT32 else 27.5
-    a = abs(wide)
-    a = where(a > limit * math.sqrt(2), limit * math.sqrt(2), a)
+    a = normal_limited(wide, x.dtype)
+    far = normal_tail(a, 0.5, x.dtype)
+    return where(a < 0.5, normal_centre(wide), where(wide < 0, far, 1.0 - far)).cast(x.dtype)
+
+
+def gelu(x: Lane) -> Lane:
+    """Give x ndtr(x), as `ndtr` does: in its lower tail only the last product can be subnormal."""
+    wide = x.cast(FLOAT64)
+    a = normal_limited(wide, x.dtype)
+    far = normal_tail(a, copysign(a * 0.5, wide), x.dtype)  # x times the tail beyond |x|
+    return where(a < 0.5, wide * normal_centre(wide), where(wide < 0, far, wide - far)).cast(x.dtype)
+
+
+def normal_limited(x: Lane, dtype: DType) -> Lane:
+    """Give |x|, bounded where the normal law's tail, and x times it, is 0 in a dtype; NaN passes."""
+    limit = (10.5 if dtype == FLOAT32 else 27.5) * math.sqrt(2)
+    return where(abs(x) > limit, limit, abs(x))
+
+
+def normal_tail(a: Lane, factor: Lane | float, dtype: DType) -> Lane:
+    """Give a factor times erfc(a / sqrt 2), of float64 lanes with the precision that a dtype needs."""
     head = truncate(a, 27)
-    coefficients = POLYNOMIALS["erfc", x.dtype]
-    far = upper_tail(a * math.sqrt(0.5), head * head * 0.5, (a - head) * (a + head) * 0.5, coefficients) * 0.5
-    t = wide * math.sqrt(0.5)
+    low = (a - head) * (a + head) * 0.5
+    return upper_tail(a * math.sqrt(0.5), head * head * 0.5, low, POLYNOMIALS["erfc", dtype], factor)
+
+
+def normal_centre(x: Lane) -> Lane:
+    """Give ndtr(x) up to |x| = 1/2, of float64 lanes."""
+    t = x * math.sqrt(0.5)
     half = t * 0.5
-    near = 0.5 + fma(half, horner(t * t, POLYNOMIALS["erf", FLOAT64]), half)
-    return where(a < 0.5, near, where(wide < 0, far, 1.0 - far)).cast(x.dtype)
+    return 0.5 + fma(half, horner(t * t, POLYNOMIALS["erf", FLOAT64]), half)
 
 
 def gelu_tanh(x: Lane) -> Lane:
@@ -88,23 +109,25 @@ def gelu_tanh(x: Lane) -> Lane:
     """
     wide = x.cast(FLOAT64)
     v, low = gelu_angle(wide) if x.dtype == FLOAT64 else (wide * fma(wide * wide, GELU_CUBE[0], GELU_LINE[0]), None)
+    bounded = where(wide < -60, -60, wide)  # where E is 0 already: -inf is no factor of 0
     if low is None:
         tail = exp(-abs(v))
+        product = bounded * tail
     else:
-        limited = clamp(-abs(v), FORMATS[FLOAT64].exp_low, 0.0)
-        tail = exp_sum(limited, where(limited.equals(-abs(v)), where(v < 0, low, -low), 0.0))
-    bounded = where(wide < -60, -60, wide)  # where E is 0 already: -inf is no factor of 0
-    return (bounded * where(wide < 0, tail, 1.0) / (1.0 + tail)).cast(x.dtype)
+        limited = clamp(-abs(v), -1400, 0.0)
+        low = where(limited.equals(-abs(v)), where(v < 0, low, -low), 0.0)
+        tail, product = exp_sum(limited, low), exp_sum(limited, low, bounded)
+    return (where(wide < 0, product, wide) / (1.0 + tail)).cast(x.dtype)
 
 
 def gelu_angle(x: Lane) -> tuple[Lane, Lane]:
     """Give v of `gelu_tanh` as a sum of two floats."""
     square = x * x
-    square_low = fma(x, x, -square)
+    square_low = residue(x, x, -square)
     p = square * GELU_CUBE[0]
-    p_low = fma(square, GELU_CUBE[0], -p) + fma(square, GELU_CUBE[1], square_low * GELU_CUBE[0])
+    p_low = residue(square, GELU_CUBE[0], -p) + fma(square, GELU_CUBE[1], square_low * GELU_CUBE[0])
     q = p + GELU_LINE[0]
     part = q - p
     q_low = ((p - (q - part)) + (GELU_LINE[0] - part)) + (p_low + GELU_LINE[1])
     v = x * q
-    return v, fma(x, q_low, fma(x, q, -v))
+    return v, fma(x, q_low, residue(x, q, -v))

@@ -90,8 +90,8 @@ def exp_normal(x: Lane) -> Lane:
     return one_plus(r) * scale(shifted, form)
 
 
-def exp_sum(x: Lane, low: Lane) -> Lane:
-    """Give e^(x + low) for a clamped x and a low part far smaller, rounded little more than once.
+def exp_sum(x: Lane, low: Lane, factor: Lane | None = None) -> Lane:
+    """Give e^(x + low), times a factor, for |x| <= 1400 and a low part far smaller, rounded little more than once.
 
     As `exp`, but what is lost in r and in 1 + r is kept and added with the polynomial.
     """
@@ -104,7 +104,8 @@ def exp_sum(x: Lane, low: Lane) -> Lane:
     low = (high - r) + small
     head = 1.0 + r
     rest = fma(r * r, horner(r, POLYNOMIALS["exp", x.dtype]), ((1.0 - head) + r) + fma(low, r, low))
-    return scale_twice(head + rest, shifted, form)
+    p = head + rest if factor is None else fma(head, factor, rest * factor)
+    return scale_twice(p, shifted, form)
 
 
 def expm1_parts(x: Lane, form: Format, bias: int, low: Lane | None = None) -> tuple[Lane, Lane]:

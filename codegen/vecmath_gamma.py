@@ -1,18 +1,18 @@
 """Vector mathematics, part five: lgamma, digamma, trigamma, polygamma.
 
 In: a `Lane` of float32 or float64. Out: the formula as a `Lane`, for `codegen.vecmath`. Knows nothing of vectors:
-what it builds is the same arithmetic in every lane, without branches, tables in memory or estimates. float32 is
-computed in float64. Its constants stand here, as `benchmarks/fit_polynomials.py` prints them; references and measured
-errors stand in `docs/quality.md`.
+what it builds is the same arithmetic in every lane, without tables in memory or estimates; reflections are computed
+in branches of their own (`rarely`), float32 in float64. Its constants stand here, as `benchmarks/fit_polynomials.py`
+prints them; references and measured errors stand in `docs/quality.md`.
 """
 
 from __future__ import annotations
 
 import math
 
-from codegen.lanes import Lane, copysign, floor, fma, horner, rint, where
+from codegen.lanes import Lane, copysign, exact_sum, floor, fma, horner, rarely, residue, rint, where
 from codegen.vecmath_exp import exp
-from codegen.vecmath_log import log, log_double, pow
+from codegen.vecmath_log import Sum, exp_of_sum, log, log_double, minus, times
 from codegen.vecmath_tables import FORMATS
 from codegen.vecmath_trig import cosine, sine
 from symgrad.dtypes import FLOAT32, FLOAT64, DType
@@ -143,18 +143,26 @@ def lgamma(x: Lane) -> Lane:
     """
     wide = x.cast(FLOAT64)
     a = abs(wide)
-    right = wide > -0.5
-    above = log_gamma(where(right, wide, a), x.dtype)
+    left = wide <= -0.5
+    larger, smaller = log_gamma(where(left, a, wide), x.dtype)
+    above = larger + smaller
+    mirrored = above if x.dtype == FLOAT64 else precise_log_gamma(a)  # near zeros the two terms cancel
     distance = abs(a - rint(a))
     s, c = half_turn(distance)
-    high, low = log_parts(math.pi / (a * where(distance > 0.25, c, s)), x.dtype)
-    result = where(right, above, (high - above) + low)
-    pole = where(right, a, distance).equals(0) | a.equals(math.inf)
-    return where(wide.equals(wide), where(pole, math.inf, result), wide).cast(x.dtype)
+    high, low = log_parts(math.pi / (a * where(distance > 0.25, c, s)), FLOAT64)
+    reflected = where(distance.equals(0), math.inf, (high - mirrored) + low)
+    result = where(a.equals(0) | a.equals(math.inf), math.inf, rarely(left, reflected, above))
+    return where(wide.equals(wide), result, wide).cast(x.dtype)
 
 
-def log_gamma(u: Lane, dtype: DType) -> Lane:
-    """Give log |gamma(u)| for u > -1/2, in float64 with the precision that a dtype needs.
+def precise_log_gamma(u: Lane) -> Lane:
+    """Give log |gamma(u)| for u > -1/2 with all that float64 has."""
+    larger, smaller = log_gamma(u, FLOAT64)
+    return larger + smaller
+
+
+def log_gamma(u: Lane, dtype: DType) -> Sum:
+    """Give log |gamma(u)| for u > -1/2, in float64 with the precision that a dtype needs, as any sum of two floats.
 
     Up to 8.5: t p(t), t = u - rint(u), is the logarithm of gamma(2 + t); that of the factors between 2 + t and u is
     added or subtracted. Beyond, Stirling's series: (u - 1/2) (log u - 1) + (log(2 pi) - 1) / 2 + p(1 / u^2) / u.
@@ -169,19 +177,19 @@ def log_gamma(u: Lane, dtype: DType) -> Lane:
     factors = where(below, where(whole < 0.5, abs(u) * (u + 1), u), factors)
     high, low = log_parts(where(far, u, factors), dtype)
     slope = horner(t, COEFFICIENTS["lgamma", dtype])
-    near = where(below, fma(t, slope, -low) - high, fma(t, slope, low) + high)
+    near = where(below, -high, high), fma(t, slope, where(below, -low, low))
     inverse = 1.0 / u
     series = fma(inverse, horner(inverse * inverse, COEFFICIENTS["stirling", dtype]), STIRLING_CONSTANT)
     less = high - 1
     rest = ((high - less) - 1) + low
     steps = u - 0.5
     product = steps * less
-    rounding = fma(steps, less, -product)
+    rounding = residue(steps, less, -product)
     tail = where(product < math.inf, (rounding + steps * rest) + series, 0.0)
-    return where(far, product + tail, near)
+    return where(far, product, near[0]), where(far, tail, near[1])
 
 
-def log_parts(a: Lane, dtype: DType) -> tuple[Lane, Lane]:
+def log_parts(a: Lane, dtype: DType) -> Sum:
     """Give log a of float64 lanes as a sum of two floats; for float32 the first is enough."""
     return (log(a), a.like(0.0)) if dtype == FLOAT32 else log_double(a, FORMATS[FLOAT64])
 
@@ -190,7 +198,7 @@ def half_turn(distance: Lane) -> tuple[Lane, Lane]:
     """Give sin(pi d) and cos(pi d) for 0 <= d <= 1/4; beyond, up to 1/2, the two change places."""
     turn = where(distance > 0.25, 0.5 - distance, distance)
     angle = turn * math.pi
-    low = fma(turn, 2 * FORMATS[FLOAT64].half_pi_low, fma(turn, math.pi, -angle))
+    low = fma(turn, 2 * FORMATS[FLOAT64].half_pi_low, residue(turn, math.pi, -angle))
     return sine(angle, low, FLOAT64), cosine(angle, low, FLOAT64)
 
 
@@ -202,13 +210,14 @@ def digamma(x: Lane) -> Lane:
     wide = x.cast(FLOAT64)
     left = wide < 0
     above = digamma_right(where(left, 1.0 - wide, wide), x.dtype)
+    mirrored = above if x.dtype == FLOAT64 else digamma_right(1.0 - wide, FLOAT64)  # near zeros the two terms cancel
     r = wide - rint(wide)
     distance = abs(r)
     s, c = half_turn(distance)
     steep = distance > 0.25
     cotangent = copysign(where(steep, s, c) / where(steep, c, s), r)
-    reflected = where(distance.equals(0), math.nan, fma(cotangent, -math.pi, above))
-    return where(left, reflected, above).cast(x.dtype)
+    reflected = where(distance.equals(0), math.nan, fma(cotangent, -math.pi, mirrored))
+    return rarely(left, reflected, above).cast(x.dtype)
 
 
 def digamma_right(y: Lane, dtype: DType) -> Lane:
@@ -254,31 +263,45 @@ def trigamma(x: Lane) -> Lane:
     sine_of = where(distance > 0.25, c, s)
     inverse = 1.0 / sine_of
     ratio = inverse * math.pi
-    low = (fma(-ratio, sine_of, math.pi) + 2 * FORMATS[FLOAT64].half_pi_low) * inverse  # what its rounding lost
+    low = (residue(-ratio, sine_of, math.pi) + 2 * FORMATS[FLOAT64].half_pi_low) * inverse  # what its rounding lost
     reflected = fma(ratio, ratio, fma(ratio + ratio, low, -total))
-    pole = left & distance.equals(0)
-    return where(pole, math.inf, where(left, reflected, total)).cast(x.dtype)
+    reflected = where(distance.equals(0), math.inf, reflected)
+    return rarely(left, reflected, total).cast(x.dtype)
 
 
 def polygamma(n: Lane, y: Lane) -> Lane:
-    """Give derivative number n = 1, 2 ... of digamma at y > 0, -(-1)^n n! sum of 1 / (y + k)^(n + 1); NaN below 0."""
+    """Give derivative number n = 1, 2 ... of digamma at y > 0, -(-1)^n n! sum of 1 / (y + k)^(n + 1); NaN below 0.
+
+    As n! y^-n (sum of (y / (y + k))^(n + 1) / y + the rest of it), each power by its logarithm in two floats, n! y^-n
+    by a single one: its two factors may be far beyond the range of floats.
+    """
     order, wide = n.cast(FLOAT64), y.cast(FLOAT64)
-    factorial = exp(log_gamma(order + 1, FLOAT64))
-    factorial = where(factorial < 2.0**50, rint(factorial), factorial)
-    z = wide + TERMS
-    total = z.like(0.0)
-    for k in reversed(range(TERMS)):
-        total = total + inverse_power(wide + k, order + 1, y.dtype)
-    total = total + zeta_tail(order, z) * inverse_power(z, order, y.dtype)
-    total = where(wide.equals(0), math.inf, total)
+    start = log_parts(wide, y.dtype)
+    total = wide.like(0.0)
+    for k in reversed(range(1, TERMS)):
+        total = total + exp_parts(times(order + 1, minus(start, log_shifted(wide, k, y.dtype))), y.dtype)
+    rest = exp_parts(times(order, minus(start, log_shifted(wide, TERMS, y.dtype))), y.dtype)
+    divisor = where(wide < 1e-300, 1e-300, wide)  # below, the result is infinite, but this factor shall not be
+    total = (total + 1) / divisor + zeta_tail(order, wide + TERMS) * rest
+    factorial = exact_sum(*log_gamma(order + 1, y.dtype))
+    result = exp_parts(minus(factorial, times(order, start)), y.dtype, total)
+    result = where(wide.equals(0), math.inf, where(wide.equals(math.inf), 0.0, result))
     odd = (order * 0.5).differs(rint(order * 0.5))
-    result = where(odd, factorial, -factorial) * total
-    return where(wide >= 0, result, math.nan).cast(y.dtype)
+    return where(wide >= 0, where(odd, result, -result), math.nan).cast(y.dtype)
 
 
-def inverse_power(a: Lane, exponent: Lane, dtype: DType) -> Lane:
-    """Give a^-exponent of float64 lanes for a > 0, with the precision that a dtype needs."""
-    return exp(-exponent * log(a)) if dtype == FLOAT32 else pow(a, -exponent)
+def log_shifted(a: Lane, k: int, dtype: DType) -> Sum:
+    """Give log(a + k) of float64 lanes, with what the rounding of a + k loses."""
+    shifted, lost = exact_sum(a, a.like(k))
+    high, low = log_parts(shifted, dtype)
+    return high, low + lost / shifted
+
+
+def exp_parts(x: Sum, dtype: DType, factor: Lane | None = None) -> Lane:
+    """Give a factor times e^x in float64, with the precision that a dtype needs."""
+    if dtype == FLOAT64:
+        return exp_of_sum(x, factor)
+    return exp(x[0]) if factor is None else exp(x[0]) * factor
 
 
 def zeta_tail(n: Lane, z: Lane) -> Lane:
@@ -287,4 +310,4 @@ def zeta_tail(n: Lane, z: Lane) -> Lane:
     series = z.like(EULER_MACLAURIN[-1])
     for k in range(len(EULER_MACLAURIN) - 1, 0, -1):
         series = fma((n + 2 * k) * (n + (2 * k + 1)) * v, series, EULER_MACLAURIN[k - 1])
-    return fma((n + 1) * v, series, 1.0 / n + 0.5 / z)
+    return 1.0 / n + fma((n + 1) * v, series, 0.5 / z)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 
-from codegen.lanes import Lane, clamp, copysign, fma, horner, rint, sqrt, truncate, where
+from codegen.lanes import Lane, clamp, copysign, exact_sum, fma, horner, residue, rint, sqrt, truncate, where
 from codegen.vecmath_exp import exp_normal, exp_sum
 from codegen.vecmath_tables import FORMATS, POLYNOMIALS, Format
 from symgrad.dtypes import FLOAT32, FLOAT64
+
+Sum = tuple[Lane, Lane]  # of two floats, the second far smaller: a number with more bits than one float has
 
 
 def log(x: Lane) -> Lane:
@@ -103,7 +105,7 @@ def pow(x: Lane, y: Lane) -> Lane:
     """Give x^y with C99's special values.
 
     float32: e^(y log |x|) in float64. float64: log |x| in two floats (some 66 bits), the product with y in two, then
-    `exp` of their sum. Where fma is not one rounding, the float64 result loses up to ten bits at the ends of the range.
+    `exp` of their sum.
     """
     magnitude = pow32(abs(x), y) if x.dtype == FLOAT32 else pow64(abs(x), y)
     a, inf = abs(x), math.inf
@@ -133,16 +135,29 @@ def pow32(a: Lane, y: Lane) -> Lane:
 
 def pow64(a: Lane, y: Lane) -> Lane:
     """Give a^y of float64 lanes for 0 < a < inf."""
-    form = FORMATS[FLOAT64]
-    high, low = log_double(a, form)
     y = clamp(y, -1e21, 1e21)  # beyond, only a = 1 does not end at 0 or inf
-    p = y * high
-    p_low = fma(y, low, fma(y, high, -p))
-    limited = clamp(p, form.exp_low, form.exp_high)
-    return exp_sum(limited, where(limited.equals(p), p_low, 0.0))
+    return exp_of_sum(times(y, log_double(a, FORMATS[FLOAT64])))
 
 
-def log_double(a: Lane, form: Format) -> tuple[Lane, Lane]:
+def times(y: Lane, x: Sum) -> Sum:
+    """Give y x; the rounding of the larger product counts."""
+    p = y * x[0]
+    return p, fma(y, x[1], residue(y, x[0], -p))
+
+
+def minus(a: Sum, b: Sum) -> Sum:
+    """Give a - b; the rounding of the larger difference counts."""
+    d, lost = exact_sum(a[0], -b[0])
+    return d, lost + (a[1] - b[1])
+
+
+def exp_of_sum(x: Sum, factor: Lane | None = None) -> Lane:
+    """Give e^x, times a factor if one is given, of float64 lanes; e^x itself may be beyond their range."""
+    limited = clamp(x[0], -1400, 1400)
+    return exp_sum(limited, where(limited.equals(x[0]), x[1], 0.0), factor)
+
+
+def log_double(a: Lane, form: Format) -> Sum:
     """Give log a as a sum of two floats, the second below the first's last bit.
 
     s = f / (2 + f) in two floats, log m = 2 s + s (u (2/3 + u t(u))), u = s^2; all but u t(u) is in two floats.
@@ -152,17 +167,17 @@ def log_double(a: Lane, form: Format) -> tuple[Lane, Lane]:
     d_low = m - (d - 1)
     inverse = 1.0 / d
     s = n * inverse
-    s_low = (fma(-s, d, n) - s * d_low) * inverse
+    s_low = (residue(-s, d, n) - s * d_low) * inverse
     u = s * s
-    u_low = fma(s + s, s_low, fma(s, s, -u))
+    u_low = fma(s + s, s_low, residue(s, s, -u))
     third = 2 / 3
     w = u * horner(u, POLYNOMIALS["log_t", a.dtype])
     v = w + third
     v_low = ((third - v) + w) + form.two_thirds_low
     z = u * v
-    z_low = fma(u_low, v, fma(u, v_low, fma(u, v, -z)))
+    z_low = fma(u_low, v, fma(u, v_low, residue(u, v, -z)))
     t = s * z
-    t_low = fma(s_low, z, fma(s, z_low, fma(s, z, -t)))
+    t_low = fma(s_low, z, fma(s, z_low, residue(s, z, -t)))
     twice = s + s
     head = twice + t
     tail = ((twice - head) + t) + (t_low + (s_low + s_low))

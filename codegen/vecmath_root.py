@@ -1,21 +1,24 @@
 """Vector mathematics, part six: cbrt, hypot, and `rem`, the remainder of floats.
 
 In: `Lane`s of float32 or float64. Out: the formula as a `Lane`, for `codegen.vecmath`. Knows nothing of vectors: what
-it builds is the same arithmetic in every lane, without branches, tables in memory or estimates. float32 is computed in
-float64; references and measured errors stand in `docs/quality.md`.
+it builds is the same arithmetic in every lane, without tables in memory or estimates; the later steps of long divisions
+stand in branches of their own (`rarely`). float32 is computed in float64; references and measured errors stand in
+`docs/quality.md`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from codegen.lanes import Lane, copysign, fma, horner, rint, sqrt, truncate, where
+from codegen.lanes import Lane, copysign, fma, horner, rarely, rint, sqrt, truncate, where
 from codegen.vecmath_exp import scale
 from codegen.vecmath_log import split
 from codegen.vecmath_tables import FORMATS
 from symgrad.dtypes import FLOAT32, FLOAT64
 
 WIDE = FORMATS[FLOAT64]
+STAGES = {FLOAT32: (1, 9), FLOAT64: (2, 8, 71)}  # steps of `rem`: quotients to 2^28; to 2^52, to 2^260
 CBRT = (  # of [sqrt(1/2), sqrt(2)); relative error 2^-19.6
     0.42168810481684454,
     1.0560211955421426,
@@ -77,18 +80,23 @@ def rem(x: Lane, y: Lane) -> Lane:
     single = x.dtype == FLOAT32
     head = n if single else truncate(n, 27)
     rest = None if single else head - n
-    bits, longest = (28, 277) if single else (26, 2098)
     r = reduce_by(r, inverse, head, rest)
-    for _ in range(-(-longest // bits)):
-        step = where(k < bits, k, bits)
-        k = k - step
-        r = reduce_by(r * power_of_two(step), inverse, head, rest)
+    r = divided(r, k, 28 if single else 26, STAGES[x.dtype], lambda part: reduce_by(part, inverse, head, rest))
     r = where(r < 0, r + n, r)
     half = rint(e * 0.5)
     result = r * power_of_two(half) * power_of_two(e - half)  # exact: the last factor may give a subnormal number
     result = where(a < b, a, result)
     defined = (a < math.inf) & (b > 0)  # false for NaN of either
     return copysign(where(defined, result, math.nan), x.cast(FLOAT64)).cast(x.dtype)
+
+
+def divided(r: Lane, k: Lane, bits: int, stages: tuple[int, ...], reduce: Callable[[Lane], Lane]) -> Lane:
+    """Give 2^k r, reduced, in stages of so many steps; a later stage is for the lanes that have not ended."""
+    for _ in range(stages[0]):
+        step = where(k < bits, k, bits)
+        k = k - step
+        r = reduce(r * power_of_two(step))
+    return rarely(k > 0, divided(r, k, bits, stages[1:], reduce), r) if len(stages) > 1 else r
 
 
 def reduce_by(r: Lane, inverse: Lane, head: Lane, rest: Lane | None) -> Lane:

@@ -1,47 +1,70 @@
 """Vector mathematics, part four: sin, cos, tan, atan, atan2, asin, acos.
 
 In: a `Lane` of float32 or float64. Out: the formula as a `Lane`, for `codegen.vecmath`. Knows nothing of vectors:
-what it builds is the same arithmetic in every lane, without branches, tables in memory or estimates.
+what it builds is the same arithmetic in every lane, without tables in memory or estimates; large angles are reduced
+in a branch of their own (`rarely`).
 `codegen.vecmath_tables` has the constants; references and measured errors stand in `docs/quality.md`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from codegen.lanes import BITS, Lane, copysign, fma, horner, rint, sqrt, where
-from codegen.vecmath_tables import FORMATS, HALF_PI, INVERSE_HALF_PI, POLYNOMIALS, Format
-from symgrad.dtypes import FLOAT32, FLOAT64, DType
+from codegen.lanes import BITS, Lane, apply, copysign, fma, horner, rarely, residue, rint, sqrt, where
+from codegen.vecmath_tables import FORMATS, HALF_PI, INVERSE_HALF_PI, POLYNOMIALS, TWO_OVER_PI, Format
+from symgrad.dtypes import FLOAT32, FLOAT64, INT64, DType
 
-ANGLE_LIMIT = 2.0**28  # float64 angles from here on give NaN: a full reduction would triple the cost of all others
+NEAR = 2.0**28  # angles from here on take the slow reduction
+WORD = 64
+Turn = tuple[Lane, Lane, Lane | None]  # a quadrant q, modulo 4, and the angle r + low in it, |r| <= pi / 4
 
 
 def sin(x: Lane) -> Lane:
-    """Give sin x: +-sin r or +-cos r by the quadrant. See `quadrant` for the reduction and its range."""
-    q, r, low = quadrant(x)
-    y = choose(q, sine(r, low, x.dtype), cosine(r, low, x.dtype))
+    """Give sin x: +-sin r or +-cos r by the quadrant."""
     form = FORMATS[x.dtype]
-    return where(abs(x) < form.small_angle, x, turn(y, q, form))
+
+    def of(q: Lane, r: Lane, low: Lane | None) -> Lane:
+        return turned(choose(q, sine(r, low, x.dtype), cosine(r, low, x.dtype)), q, form)
+
+    return where(abs(x) < form.small_angle, x, by_quadrant(x, of))
 
 
 def cos(x: Lane) -> Lane:
-    """Give cos x: +-cos r or +-sin r by the quadrant. See `quadrant` for the reduction and its range."""
-    q, r, low = quadrant(x)
-    y = choose(q, cosine(r, low, x.dtype), sine(r, low, x.dtype))
-    return turn(y, q + 1, FORMATS[x.dtype])
+    """Give cos x: +-cos r or +-sin r by the quadrant."""
+
+    def of(q: Lane, r: Lane, low: Lane | None) -> Lane:
+        return turned(choose(q, cosine(r, low, x.dtype), sine(r, low, x.dtype)), q + 1, FORMATS[x.dtype])
+
+    return by_quadrant(x, of)
 
 
 def tan(x: Lane) -> Lane:
     """Give tan x = sin r / cos r, or -cos r / sin r in odd quadrants; float32 divides in float64."""
-    form = FORMATS[FLOAT64]
-    low: Lane | None = None
-    if x.dtype == FLOAT32:
-        q, r = quadrant_wide(x)
+
+    def of(q: Lane, r: Lane, low: Lane | None) -> Lane:
+        s, c = sine(r, low, x.dtype), cosine(r, low, x.dtype)
+        return turned(choose(q, s, c) / choose(q, c, s), q + q, FORMATS[FLOAT64]).cast(x.dtype)
+
+    return where(abs(x) < FORMATS[x.dtype].small_angle, x, by_quadrant(x, of, wide=True))
+
+
+def by_quadrant(x: Lane, of: Callable[[Lane, Lane, Lane | None], Lane], wide: bool = False) -> Lane:
+    """Give a function of the quadrant q and of r + low = x - q pi / 2, in x's width unless wide is asked.
+
+    Every finite angle is reduced; those from 2^28 on in a branch of their own, which costs the others nothing.
+    """
+    if x.dtype == FLOAT64:
+        near, far = near64(x), far64(x)
     else:
-        q, r, low = quadrant64(x)
-    s, c = sine(r, low, x.dtype), cosine(r, low, x.dtype)
-    y = turn(choose(q, s, c) / choose(q, c, s), q + q, form).cast(x.dtype)
-    return where(abs(x) < FORMATS[x.dtype].small_angle, x, y)
+        near, far = (turn if wide else narrow(turn) for turn in (near32(x), far32(x)))
+    return rarely(abs(x) >= NEAR, of(*far), of(*near))
+
+
+def narrow(turn: Turn) -> Turn:
+    """Round the reduced angle of a float32, which is in float64."""
+    q, r, low = turn
+    return q.cast(BITS[FLOAT32]), r.cast(FLOAT32), low
 
 
 def sine(r: Lane, low: Lane | None, dtype: DType) -> Lane:
@@ -68,20 +91,22 @@ def choose(q: Lane, even: Lane, odd: Lane) -> Lane:
     return where((q & 1).equals(0), even, odd)
 
 
-def turn(y: Lane, q: Lane, form: Format) -> Lane:
+def turned(y: Lane, q: Lane, form: Format) -> Lane:
     """Change the sign in quadrants 2 and 3."""
     return (y.bits ^ ((q & 2) << (form.width - 2))).bits
 
 
-def quadrant(x: Lane) -> tuple[Lane, Lane, Lane | None]:
-    """Give q and r + low = x - q pi / 2, |r| <= pi / 4 (q modulo 4), in integers and floats of x's width."""
-    if x.dtype == FLOAT64:
-        return quadrant64(x)
-    q, r = quadrant_wide(x)
-    return q.cast(BITS[FLOAT32]), r.cast(FLOAT32), None
+def near32(x: Lane) -> Turn:
+    """Reduce a float32 below 2^28, in float64, by pi / 2 in three parts (Cody and Waite); the first two are exact."""
+    form = FORMATS[FLOAT64]
+    wide = x.cast(FLOAT64)
+    shifted = fma(wide, 2 / math.pi, form.magic)
+    n = shifted - form.magic
+    first, second, *_ = HALF_PI  # their sum is half_pi
+    return shifted.bits, fma(n, -form.half_pi_low, fma(n, -second, fma(n, -first, wide))), None
 
 
-def quadrant_wide(x: Lane) -> tuple[Lane, Lane]:
+def far32(x: Lane) -> Turn:
     """Reduce any finite float32, in float64 and by Payne and Hanek's idea.
 
     x = 2^(32 a) k with an integer a that leaves k whole where a > 0; x 2 / pi = k D (mod 4) with D = 2^(32 a) 2 / pi
@@ -98,7 +123,7 @@ def quadrant_wide(x: Lane) -> tuple[Lane, Lane]:
     first, second, third = (modulo4(k * part) for part in parts[:3])
     shifted = (first + (second + third)) + form.magic
     r = fma(k, parts[3], (((first - (shifted - form.magic)) + second) + third))
-    return shifted.bits, r * (math.pi / 2)
+    return shifted.bits, r * (math.pi / 2), None
 
 
 def modulo4(x: Lane) -> Lane:
@@ -106,13 +131,12 @@ def modulo4(x: Lane) -> Lane:
     return fma(rint(x * 0.25), -4.0, x)
 
 
-def quadrant64(x: Lane) -> tuple[Lane, Lane, Lane]:
-    """Reduce a float64 by pi / 2 in five parts (Cody and Waite), the first four of at most 26 bits; NaN from 2^28 on.
+def near64(x: Lane) -> Turn:
+    """Reduce a float64 below 2^28 by pi / 2 in five parts (Cody and Waite), the first four of at most 26 bits.
 
     Products of these with n < 2^28 are exact without fma too, and so are the first two differences.
     """
     form = FORMATS[FLOAT64]
-    x = where(abs(x) < ANGLE_LIMIT, x, math.nan)
     shifted = fma(x, 2 / math.pi, form.magic)
     n = shifted - form.magic
     first, second, third, fourth, rest = HALF_PI
@@ -122,6 +146,61 @@ def quadrant64(x: Lane) -> tuple[Lane, Lane, Lane]:
     low = fma(n, -rest, s_low + t_low)
     r = t + low
     return shifted.bits, r, (t - r) + low
+
+
+def far64(x: Lane) -> Turn:
+    """Reduce a float64 from 2^28 on by Payne and Hanek's method, in fixed point; q and NaN for an infinite one.
+
+    |x| = 2^e m with a whole m < 2^53. Of 2 / pi only the bits from weight 2^(1 - e) on matter, as those above give
+    multiples of 4; 192 of them, times m, make 2 bits of the quadrant and 126 of the fraction, which has at most 61
+    leading zeros or ones (no float64 is nearer to a multiple of pi / 2).
+    """
+    form = FORMATS[FLOAT64]
+    bits = abs(x).bits.cast(DType.UINT64)
+    m = (bits & ((1 << form.mantissa) - 1)) | (1 << form.mantissa)
+    start = bits.lshr(form.mantissa) - (form.bias + 28)  # of the 192 bits in TWO_OVER_PI
+    high, middle, low = bits_from(TWO_OVER_PI, start, 3)
+    last = apply("mulhi", m, low)
+    lower = m * middle + last
+    upper = m * high + apply("mulhi", m, middle) + (lower < last).cast(DType.UINT64)
+    quadrants = (upper + (1 << (WORD - 3))).lshr(WORD - 2).cast(INT64)
+    turn, turn_low = fraction((upper << 2) | lower.lshr(WORD - 2), lower << 2)
+    turn = where(abs(x) < math.inf, turn, math.nan)
+    r = turn * form.half_pi
+    low = residue(turn, form.half_pi, -r) + fma(turn, form.half_pi_low, turn_low * form.half_pi)
+    negative = x < 0
+    return where(negative, -quadrants, quadrants), where(negative, -r, r), where(negative, -low, low)
+
+
+def bits_from(words: tuple[int, ...], start: Lane, count: int) -> list[Lane]:
+    """Give `count` words of a long number from a bit on, counted from its head: a barrel shifter.
+
+    The words are constants, chosen by the bits of the word's index from the highest down; no table stands in memory.
+    """
+    chosen: list[Lane] = [start.like(word) for word in words]
+    index, shift = start.lshr(6), start & 63
+    for level in (8, 4, 2, 1):
+        moved = (index & level).differs(0)
+        chosen = [where(moved, chosen[i + level], chosen[i]) for i in range(count + level)]
+    return [(chosen[i] << shift) | chosen[i + 1].lshr(WORD - shift) for i in range(count)]
+
+
+def fraction(upper: Lane, lower: Lane) -> tuple[Lane, Lane]:
+    """Give a signed fixed-point number of 128 bits, all behind the point, as a sum of two floats."""
+    signed, half = upper.cast(INT64), (1 << 32) - 1
+    first = (signed >> 32).cast(FLOAT64) * 2.0**-32
+    second = (signed & half).cast(FLOAT64) * 2.0**-64
+    third = lower.lshr(32).cast(FLOAT64) * 2.0**-96
+    fourth = (lower & half).cast(FLOAT64) * 2.0**-128
+    s, s_low = fast_sum(first, second)
+    t, t_low = fast_sum(s, third)
+    return fast_sum(t, (s_low + t_low) + fourth)
+
+
+def fast_sum(a: Lane, b: Lane) -> tuple[Lane, Lane]:
+    """Give a + b and what its rounding lost, for |a| above |b| or a = 0."""
+    s = a + b
+    return s, b - (s - a)
 
 
 def difference(a: Lane, b: Lane) -> tuple[Lane, Lane]:

@@ -94,9 +94,9 @@ class Writer:
         """Return a new label."""
         return f"{_plain(stem)}.{next(self._count)}"
 
-    def phi(self, type_: str, stem: str, first: str, before: str, again: str, latch: str) -> str:
-        """Write the value of a loop's head: `first` from the block before the loop, `again` from its latch."""
-        return self.value(f"phi {type_} [ {first}, %{before} ], [ {again}, %{latch} ]", stem)
+    def phi(self, type_: str, stem: str, *incoming: tuple[str, str]) -> str:
+        """Write a value that depends on the block from which this one was reached: pairs of a value and a label."""
+        return self.value(f"phi {type_} " + ", ".join(f"[ {text}, %{label} ]" for text, label in incoming), stem)
 
     def reserve(self, stem: str) -> str:
         """Return a name for a value that `named` writes later."""

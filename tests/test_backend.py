@@ -1,28 +1,41 @@
-"""Emitted code against the interpreter of the loop IR, on every machine row that this host can run."""
+"""Emitted code against the interpreter of the loop IR, on every machine row that this host can run: whole kernels."""
 
-import itertools
-import math
 import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from loop_kernels import (
+    FMA_ROWS,
+    ROWS,
+    K,
+    M,
+    N,
+    buffer,
+    check,
+    execute,
+    f32,
+    i,
+    j,
+    k,
+    load,
+    numbers,
+    op,
+    out,
+    r,
+    rows,
+    v,
+    vector,
+)
 
-from codegen import meaning
 from codegen.emit import emit
 from codegen.ir import (
-    OPS,
-    Access,
     Alloc,
-    Buffer,
     Const,
     For,
     If,
     Index,
     Kernel,
     Let,
-    Load,
     Local,
     Name,
     Op,
@@ -33,90 +46,12 @@ from codegen.ir import (
     Tag,
     While,
 )
-from codegen.jit import assembly, compile_ir, link, optimized_ir
-from codegen.machine import MACHINES, machine, runnable
-from codegen.parse import parse_kernel
+from codegen.jit import assembly, compile_ir, optimized_ir
+from codegen.machine import machine
 from codegen.scratch import scratch_bytes
-from codegen.signature import COMPARISONS, admits
-from codegen.text import print_kernel
-from codegen.vecmath import MATH
-from codegen.verify import verify
-from symgrad.dtypes import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, DType
+from symgrad.dtypes import FLOAT32, INT32, INT64
 from symgrad.errors import CompileError
 from symgrad.shape import dim, evaluate
-
-ROWS = runnable()
-FMA_ROWS = [row for row in ROWS if row.has_fma]
-M, N, K, i, j, k, r, v = map(dim, ("M", "N", "K", "i", "j", "k", "r", "v"))
-rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-
-
-def execute(kernel, row, arrays, dims, parts=2):
-    """Run a kernel's native code on copies of the arrays, its tasks in `parts` calls; return the copies."""
-    verify(kernel)
-    assert parse_kernel(print_kernel(kernel)) == kernel
-    library = link({kernel.name: compile_ir(emit(kernel, row), row)})
-    copies = [array.copy() for array in arrays]
-    pointers = np.array([array.ctypes.data for array in copies], np.uint64)
-    sizes = np.array([dims[name] for name in kernel.dims] or [0], np.int64)
-    memory = np.zeros(evaluate(scratch_bytes(kernel), dims) + 64, np.uint8)
-    scratch = -(-memory.ctypes.data // 64) * 64
-    call = library.function(kernel.name)
-    tasks = evaluate(kernel.tasks, dims)
-    cuts = [tasks * part // parts for part in range(parts + 1)] if tasks != 1 else [0, 1]
-    for low, high in itertools.pairwise(cuts):
-        call(pointers.ctypes.data, sizes.ctypes.data, low, high, scratch)
-    return copies
-
-
-def interpret(kernel, arrays, dims):
-    copies = [array.copy() for array in arrays]
-    meaning.run(kernel, copies, dims, MATH)
-    return copies
-
-
-def assert_same(got, want):
-    """Compare bits, but let every NaN equal every other."""
-    assert got.dtype == want.dtype
-    if got.dtype.kind == "f":
-        both = np.isnan(got) & np.isnan(want)
-        got, want = np.where(both, 0, got), np.where(both, 0, want)
-        np.testing.assert_array_equal(np.signbit(got), np.signbit(want))
-    np.testing.assert_array_equal(got, want)
-
-
-def check(kernel, row, arrays, dims):
-    for got, want in zip(execute(kernel, row, arrays, dims), interpret(kernel, arrays, dims), strict=True):
-        assert_same(got, want)
-
-
-def numbers(shape, dtype=np.float32, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def load(name, *index, dtype=FLOAT32):
-    return Load(name, index, dtype)
-
-
-def op(name, *args, dtype=None):
-    return Op(name, args, dtype or (BOOL if name in COMPARISONS else args[-1].dtype))
-
-
-def f32(value):
-    return Const(value, FLOAT32)
-
-
-def buffer(name, *shape, dtype=FLOAT32, access=Access.IN):
-    return Buffer(name, dtype, shape, access)
-
-
-def out(name, *shape, dtype=FLOAT32):
-    return Buffer(name, dtype, shape, Access.OUT)
-
-
-def vector(var, start, stop, *body, lanes=16):
-    return For(var, start, stop, body, lanes, Tag.VECTOR)
-
 
 SAXPY = Kernel(
     "saxpy",
@@ -289,163 +224,6 @@ def test_register_arrays_with_a_tail_and_a_tree(row):
     kernel = Kernel("rows", (buffer("x", M, N), out("y", M)), ("M", "N"), (For("i", 0, M, body),))
     check(kernel, row, [numbers((3, 44)), np.zeros(3, np.float32)], {"M": 3, "N": 44})
     assert "alloca" not in optimized_ir(emit(kernel, row), row)
-
-
-INTERESTING = {
-    "f": [0.0, -0.0, 1.0, -1.5, 2.5, 0.5, -0.5, 1e-40, 3.4e38, -3.4e38, math.inf, -math.inf, math.nan, 7.25, 1e9],
-    "i": [0, 1, -1, 2, -3, 7, -8, 100, 31, 8, 64, -128, 127],
-    "u": [0, 1, 2, 3, 7, 8, 31, 64, 100, 200, 255],
-    "b": [False, True],
-}
-
-
-def operands(dtype, count=3, size=45):
-    """Give arrays of interesting values, extremes of the dtype included."""
-    values = list(INTERESTING[dtype.kind])
-    if dtype.is_integer:
-        values += [np.iinfo(dtype.numpy).min, np.iinfo(dtype.numpy).max]
-    pick = np.random.default_rng(dtype.size).integers(len(values), size=(count, size))
-    with np.errstate(all="ignore"):
-        return [np.array([values[n] for n in line]).astype(dtype.numpy) for line in pick]
-
-
-def table(dtype, lanes):
-    """Apply every operation of the table that admits a dtype, one output each."""
-    cases = [name for name in OPS if admits(name, dtype) and name not in ("cast", "bitcast", "select")]
-    args = [load(name, i, dtype=dtype) for name in "abc"]
-    buffers = [buffer(name, N, dtype=dtype) for name in "abc"]
-    stores = []
-    for name in cases:
-        value = op(name, *args[: OPS[name]])
-        buffers.append(out(f"out_{name}", N, dtype=value.dtype))
-        stores.append(Store(f"out_{name}", (i,), value))
-    buffers.append(out("out_select", N, dtype=dtype))
-    stores.append(Store("out_select", (i,), op("select", op("le", args[0], args[1]), args[1], args[2])))
-    loop = vector("i", 0, N, *stores, lanes=lanes) if lanes else For("i", 0, N, tuple(stores))
-    return Kernel("operations", tuple(buffers), ("N",), (loop,))
-
-
-@pytest.mark.parametrize("dtype", list(DType))
-@pytest.mark.parametrize("lanes", [0, 8])
-def test_every_operation_for_every_dtype(dtype, lanes):
-    kernel = table(dtype, lanes)
-    arrays = operands(dtype)
-    arrays += [np.zeros(45, b.dtype.numpy) for b in kernel.buffers[3:]]
-    want = interpret(kernel, arrays, {"N": 45})
-    for row in ROWS:
-        for buf, got, expected in zip(kernel.buffers, execute(kernel, row, arrays, {"N": 45}), want, strict=True):
-            if row.has_fma or buf.name != "out_fma":
-                assert_same(got, expected)
-
-
-@pytest.mark.parametrize("source", list(DType))
-@pytest.mark.parametrize("lanes", [0, 8])
-def test_casts(source, lanes):
-    exact = {"b": [0, 1], "u": [0, 1, 5, 100, 127], "i": [0, 1, 5, 100, 127, -1, -128], "f": [0, 1.5, -0.0, 99.9]}
-    x = np.resize(np.array(exact[source.kind]), 19).astype(source.numpy)
-    buffers = [buffer("x", N, dtype=source), *(out(f"to_{dtype}", N, dtype=dtype) for dtype in DType)]
-    element = load("x", i, dtype=source)
-    stores = [Store(f"to_{dtype}", (i,), op("cast", element, dtype=dtype)) for dtype in DType]
-    loop = vector("i", 0, N, *stores, lanes=lanes) if lanes else For("i", 0, N, tuple(stores))
-    kernel = Kernel("casts", tuple(buffers), ("N",), (loop,))
-    for row in ROWS:
-        check(kernel, row, [x, *(np.zeros(19, dtype.numpy) for dtype in DType)], {"N": 19})
-
-
-@rows
-def test_bitcasts_and_a_shared_node(row):
-    x = load("x", i)
-    bits = op("bitcast", x, dtype=INT32)
-    deep = op("and", bits, Const(0x7FFFFFFF, INT32))
-    for _ in range(40):  # a tree of 2**40 nodes, a graph of 40
-        deep = op("add", deep, deep)
-    body = Store("y", (i,), op("bitcast", op("xor", deep, bits), dtype=FLOAT32))
-    kernel = Kernel("bits", (buffer("x", N), out("y", N)), ("N",), (vector("i", 0, N, body),))
-    x = numbers(20)
-    pointers, y = x.copy(), np.zeros(20, np.float32)
-    verify(kernel)
-    library = link({"bits": compile_ir(emit(kernel, row), row)})
-    args, dims = np.array([pointers.ctypes.data, y.ctypes.data], np.uint64), np.array([20], np.int64)
-    library.function("bits")(args.ctypes.data, dims.ctypes.data, 0, 1, 0)
-    np.testing.assert_array_equal(y, x)
-
-
-@pytest.mark.parametrize("name", ["exp", "tanh"])
-def test_functions_are_the_same_in_scalars_and_lanes(name):
-    value = Op(name, (load("x", i),), FLOAT32)
-    results = []
-    x = numbers(37) * np.float32(5)
-    for row in FMA_ROWS:
-        for loop in (For("i", 0, N, (Store("y", (i,), value),)), vector("i", 0, N, Store("y", (i,), value))):
-            kernel = Kernel("curve", (buffer("x", N), out("y", N)), ("N",), (loop,))
-            results.append(execute(kernel, row, [x, np.zeros_like(x)], {"N": 37})[1])
-    np.testing.assert_allclose(results[0], getattr(np, name)(x.astype(np.float64)), rtol=3e-7)
-    for other in results[1:]:
-        assert_same(other, results[0])
-
-
-leaves = st.one_of(
-    st.sampled_from([load("x", i), load("x", 0), load("x", (3 * i + 1) % N), Name("p", FLOAT32), Name("q", FLOAT32)]),
-    st.floats(width=32, allow_nan=False).map(f32),
-    st.just(op("cast", Index(2 * i + 1), dtype=FLOAT32)),
-)
-arithmetic = ["add", "sub", "mul", "div", "copysign", "fma", "neg", "abs", "sqrt", "floor", "rint"]
-
-
-def grow(inner):
-    operation = st.sampled_from(arithmetic).flatmap(
-        lambda name: st.tuples(*[inner] * OPS[name]).map(lambda args: op(name, *args))
-    )
-    choice = st.tuples(st.sampled_from(sorted(COMPARISONS)), inner, inner, inner, inner).map(
-        lambda c: op("select", op(c[0], c[1], c[2]), c[3], c[4])
-    )
-    return st.one_of(operation, choice)
-
-
-values = st.recursive(leaves, grow, max_leaves=8)
-conditions = st.tuples(st.sampled_from(sorted(COMPARISONS)), values, values).map(lambda c: op(*c))
-simple = st.one_of(
-    values.map(lambda value: Set("q", value)),
-    values.map(lambda value: Store("y", (i,), value)),
-    values.map(lambda value: Store("z", (N - 1 - i,), value)),
-)
-branches = st.tuples(conditions, st.lists(simple, max_size=2), st.lists(simple, max_size=2)).map(
-    lambda c: If(c[0], tuple(c[1]), tuple(c[2]))
-)
-repeats = st.lists(st.one_of(simple, branches), min_size=1, max_size=2).map(lambda body: For("k", 0, 3, tuple(body)))
-programs = st.lists(st.one_of(simple, branches, repeats), min_size=1, max_size=4)
-
-
-@settings(max_examples=40, deadline=None)
-@given(programs, values, st.sampled_from([1, 5, 16, 23]), st.sampled_from([4, 8, 16]))
-def test_random_vector_loops_compute_what_they_mean(body, first, size, lanes):
-    start = (Local("q", f32(0.5)), Let("p", _without_names(first)))
-    kernel = Kernel(
-        "random",
-        (buffer("x", N), Buffer("y", FLOAT32, (N,), Access.INOUT), out("z", N)),
-        ("N",),
-        (vector("i", 0, N, *start, *body, lanes=lanes),),
-    )
-    for row in FMA_ROWS:
-        check(kernel, row, [numbers(size), numbers(size, seed=9), np.zeros(size, np.float32)], {"N": size})
-
-
-def _without_names(value):
-    """Replace names, which are not yet bound where the first value stands."""
-    if isinstance(value, Name):
-        return f32(1.25)
-    return Op(value.name, tuple(map(_without_names, value.args)), value.dtype) if isinstance(value, Op) else value
-
-
-@pytest.mark.parametrize("name", MACHINES)
-def test_no_row_calls_anything(name):
-    row = machine(name)
-    for dtype in (FLOAT32, FLOAT64, INT32, UINT8, BOOL):
-        text = emit(table(dtype, 16), row)
-        flags = re.findall(r"\b(?:fast|nnan|ninf|nsz|arcp|contract|afn|reassoc|ptrtoint|noalias)\b", text)
-        assert not flags
-        code = assembly(text, row)
-        assert not re.search(r"^\s+(?:callq?|bl|blr|jmp\s+[a-z_]+@)\s", code, re.MULTILINE)
 
 
 def test_emission_is_deterministic_and_the_comment_is_no_part_of_it():

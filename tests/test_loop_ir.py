@@ -11,7 +11,7 @@ from codegen import meaning
 from codegen.ir import OPS, Access, Buffer, Const, Index, Kernel, Let, Load, Name, Op
 from codegen.notation import INFIX
 from codegen.parse import parse_kernel
-from codegen.signature import COMPARISONS, admits, result_dtype
+from codegen.signature import CHOICES, COMPARISONS, admits, result_dtype
 from codegen.text import print_kernel, print_value
 from codegen.verify import verify
 from symgrad.dtypes import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT32, DType
@@ -73,13 +73,13 @@ def typed_values(draw):
     for _ in range(draw(st.integers(0, 6))):
         dtype = INT64 if isinstance(value, Index) else value.dtype
         name = draw(st.sampled_from([name for name in OPS if admits(name, dtype) and name not in ("cast", "bitcast")]))
-        if name == "select":
+        if name in CHOICES:
             args = (Op("eq", (value, value), BOOL), value, value)
         else:
             args = (value,) * OPS[name]
             if OPS[name] == 2 and draw(st.booleans()):
                 args = (value, Op("cast", (draw(scalars),), dtype))
-        value = Op(name, args, result_dtype(name, [BOOL if name == "select" else dtype, dtype]))
+        value = Op(name, args, result_dtype(name, [BOOL if name in CHOICES else dtype, dtype]))
     return value
 
 
@@ -163,6 +163,9 @@ HEAD = "kernel k(x: in float32[M, N], n: in int64[M], y: out float32[M, N]; M, N
         ("let a = min(1i32)", "min takes 2 operands"),
         ("let a = select(1i32, 1i32, 2i32)", "condition of select"),
         ("let a = select(true, 1i32, 2i64)", "select of int32 and int64"),
+        ("let a = rarely(1.0f32, 1i32, 2i32)", "the condition of rarely is float32"),
+        ("let a = rarely(true, 1i32, 2i64)", "rarely of int32 and int64"),
+        ("let a = residue(1i32, 1i32, 1i32)", "residue does not take int32"),
         ("let a = bitcast<float64>(1i32)", "bitcast from int32 to float64"),
         ("let a = add<float64>(1.0f32, 1.0f32)", "add gives float32"),
         ("a = 1i32", "a is no local in scope"),

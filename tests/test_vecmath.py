@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import math
 from collections.abc import Callable
 
 import mpmath as mp
 import numpy as np
 import pytest
+from vecmath_cases import FMA, INF, NAN, best, compiled, points, real, ulps
 
-from codegen.emit import emit
-from codegen.ir import OPS, Access, Buffer, For, Kernel, Load, Name, Op, Store, Tag, Value
-from codegen.jit import compile_ir, link
-from codegen.machine import Machine, runnable
+from codegen.ir import OPS, Name, Op, Value
+from codegen.machine import runnable
 from codegen.vecmath import BINARY, MATH, UNARY
-from codegen.vecmath_trig import ANGLE_LIMIT
 from symgrad.dtypes import FLOAT32, FLOAT64, DType
-from symgrad.shape import dim
 
-N, I = dim("N"), dim("i")
-FMA = [row for row in runnable() if row.has_fma]
 DTYPES = (FLOAT32, FLOAT64)
-INF, NAN = math.inf, math.nan
 
 # name -> (reference, where most points lie for float32, for float64, measured bound in ulp for float32, for float64)
 ROWS: dict[str, tuple[Callable[[mp.mpf], mp.mpf], tuple[float, float], tuple[float, float], float, float]] = {
@@ -52,69 +44,6 @@ ROWS: dict[str, tuple[Callable[[mp.mpf], mp.mpf], tuple[float, float], tuple[flo
 POW_BOUND = {FLOAT32: 0.6, FLOAT64: 1.2}
 
 
-@functools.cache
-def compiled(name: str, dtype: DType, machine: Machine, lanes: int) -> Callable[..., np.ndarray]:
-    names = ("x", "y")[: 2 if name in BINARY else 1]
-    value = Op(name, tuple(Load(b, (I,), dtype) for b in names), dtype)
-    buffers = [Buffer(b, dtype, (N,), Access.IN) for b in names] + [Buffer("o", dtype, (N,), Access.OUT)]
-    loop = For("i", 0, N, (Store("o", (I,), value),), step=lanes, tag=Tag.VECTOR if lanes > 1 else Tag.SERIAL)
-    kernel = Kernel(f"{name}_{dtype}_{lanes}", tuple(buffers), ("N",), (loop,))
-    function = link({kernel.name: compile_ir(emit(kernel, machine), machine)}).function(kernel.name)
-
-    def call(*arrays: np.ndarray) -> np.ndarray:
-        inputs = [np.ascontiguousarray(a, dtype=dtype.numpy) for a in arrays]
-        out = np.empty_like(inputs[0])
-        pointers = (ctypes.c_void_p * (len(inputs) + 1))(*(a.ctypes.data for a in (*inputs, out)))
-        function(pointers, (ctypes.c_int64 * 1)(out.size), 0, 1, None)
-        return out
-
-    return call
-
-
-def best(name: str, dtype: DType) -> Callable[..., np.ndarray]:
-    if not FMA:
-        pytest.skip("the bounds hold where fma rounds once")
-    return compiled(name, dtype, FMA[0], FMA[0].lanes(dtype))
-
-
-def points(dtype: DType, low: float, high: float, count: int) -> np.ndarray:
-    """Give random bit patterns, even values, and values thinning out towards 0."""
-    rng = np.random.default_rng(7)
-    bits = rng.integers(0, 2 ** (8 * dtype.size), count, dtype=np.uint64)
-    wild = bits.astype(f"uint{8 * dtype.size}").view(dtype.numpy)
-    even = rng.uniform(low, high, count)
-    small = rng.uniform(low, high, count) * np.exp(-rng.uniform(0, 40, count))
-    return np.concatenate([wild[np.isfinite(wild)], even.astype(dtype.numpy), small.astype(dtype.numpy)])
-
-
-def ulps(got: np.ndarray, exact: list[mp.mpf]) -> np.ndarray:
-    """Give |got - exact| in units of the last place of exact, 0 where both overflow or both are NaN, else inf."""
-    info = np.finfo(got.dtype)
-    result = np.empty(got.size)
-    for i, (g, e) in enumerate(zip(got.tolist(), exact, strict=True)):
-        if not mp.isfinite(e) or abs(e) > float(info.max) * (1 + float(info.eps) / 4):
-            expected = NAN if mp.isnan(e) else math.copysign(INF, e)
-            result[i] = 0 if g == expected or (g != g and expected != expected) else INF
-            continue
-        exponent = mp.frexp(e)[1] if e else -5000
-        unit = mp.ldexp(1, max(exponent - info.nmant - 1, info.minexp - info.nmant))
-        result[i] = float(abs(mp.mpf(g) - e) / unit) if math.isfinite(g) else INF
-    return result
-
-
-def real(f: Callable[..., mp.mpf], *args: float) -> mp.mpf:
-    """Give f in the reals, NaN where it has no real value, mpmath's poles as infinities."""
-    if f is mp.erfc and abs(args[0]) > 1000:
-        return mp.mpf(0 if args[0] > 0 else 2)
-    try:
-        value = f(*map(mp.mpf, args))
-    except (ValueError, ZeroDivisionError):
-        return mp.nan
-    except OverflowError:  # an exponent beyond what mpmath holds: only e^(+-huge) gets here
-        return mp.inf
-    return mp.nan if isinstance(value, mp.mpc) else value
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ROWS)
 def test_the_error_stays_within_the_bound(name: str, dtype: DType) -> None:
@@ -126,10 +55,9 @@ def test_the_error_stays_within_the_bound(name: str, dtype: DType) -> None:
         x = x[np.abs(x) < 2000]
     precision = 120
     if name in ("sin", "cos", "tan"):
-        x = x[np.abs(x) < (ANGLE_LIMIT if dtype is FLOAT64 else INF)]
         near = np.arange(1, 400) ** 3 * (math.pi / 2)  # where the reduction cancels
         x = np.concatenate([x, near.astype(dtype.numpy)])
-        precision = 320
+        precision = 1300
     with mp.workprec(precision):
         error = ulps(best(name, dtype)(x), [real(reference, v) for v in x.tolist()])
     worst = int(np.argmax(error))
@@ -137,7 +65,7 @@ def test_the_error_stays_within_the_bound(name: str, dtype: DType) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_powers_stay_within_the_bound(dtype: DType) -> None:
+def test_powers_stay_within_the_bound_without_fma_too(dtype: DType) -> None:
     rng = np.random.default_rng(8)
     count = 1000
     x = np.concatenate([points(dtype, 0.5, 2, count), np.round(rng.uniform(-9, 9, count)).astype(dtype.numpy)])
@@ -147,6 +75,8 @@ def test_powers_stay_within_the_bound(dtype: DType) -> None:
     y = y.astype(dtype.numpy)
     keep = x != 0
     x, y = x[keep], y[keep]
+    ends = np.abs(x[: x.size // 3])  # where y log x is large, and its error with it
+    y[: ends.size] = rng.uniform(-700, 700, ends.size) / np.where(ends == 1, 1, np.log(ends.astype(np.float64)))
 
     def power(a: mp.mpf, b: mp.mpf) -> mp.mpf:
         if a > 0 or b == mp.floor(b):
@@ -155,9 +85,11 @@ def test_powers_stay_within_the_bound(dtype: DType) -> None:
         return mp.nan
 
     with mp.workprec(160):
-        error = ulps(best("pow", dtype)(x, y), [real(power, *p) for p in zip(x.tolist(), y.tolist(), strict=True)])
-    worst = int(np.argmax(error))
-    assert error[worst] <= POW_BOUND[dtype], f"pow({x[worst]!r}, {y[worst]!r}): {error[worst]:.2f} ulp"
+        exact = [real(power, *p) for p in zip(x.tolist(), y.tolist(), strict=True)]
+        for row in runnable():
+            error = ulps(compiled("pow", dtype, row, row.lanes(dtype))(x, y), exact)
+            worst = int(np.argmax(error))
+            assert error[worst] <= POW_BOUND[dtype], f"{row.name}: pow({x[worst]!r}, {y[worst]!r}): {error[worst]:.2f}"
 
 
 # name -> pairs of argument and result, compared with the sign of zero
@@ -215,11 +147,6 @@ def test_angles_of_points(dtype: DType) -> None:
     np.testing.assert_array_equal(np.signbit(got[numbers]), np.signbit(want[numbers]))
 
 
-@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
-def test_float64_angles_beyond_the_limit_are_refused(name: str) -> None:
-    assert np.isnan(best(name, FLOAT64)(np.array([ANGLE_LIMIT, -ANGLE_LIMIT, 1e300]))).all()
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_special_powers(dtype: DType) -> None:
     base = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -3.0, INF, -INF, NAN]
@@ -255,15 +182,21 @@ def test_remainders_are_exact_without_fma_too(dtype: DType) -> None:
         np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(want[want == 0]))
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [(FLOAT32, 1.0), (FLOAT64, 12.0)])
+@pytest.mark.parametrize(("dtype", "bound"), [(FLOAT32, 0.6), (FLOAT64, 3.0)])
 def test_polygamma(dtype: DType, bound: float) -> None:
-    """The powers and the factorial of high orders cost some units."""
+    """Orders whose factorial, and arguments whose power, is beyond the range of floats among them."""
     rng = np.random.default_rng(4)
-    order, x = rng.integers(1, 8, 400), rng.uniform(0.01, 30, 400).astype(dtype.numpy)
-    got = best("polygamma", dtype)(order, x)
-    with mp.workprec(100):
-        exact = [mp.psi(int(n), mp.mpf(v)) for n, v in zip(order, x.tolist(), strict=True)]
-        assert ulps(got, exact).max() <= bound
+    order = np.concatenate([rng.integers(1, 9, 100), rng.integers(9, 300, 50)]).astype(dtype.numpy)
+    x = np.exp(rng.uniform(-4, 6, 150)).astype(dtype.numpy)
+    with mp.workprec(500):  # for fewer bits mpmath loses some of them
+        exact = [mp.psi(int(n), mp.mpf(v)) for n, v in zip(order.tolist(), x.tolist(), strict=True)]
+        for row in runnable():
+            assert ulps(compiled("polygamma", dtype, row, row.lanes(dtype))(order, x), exact).max() <= bound, row.name
+    info = np.finfo(dtype.numpy)
+    edges = np.array([0.0, info.smallest_subnormal, info.tiny, INF, -1.0, -INF, NAN], dtype.numpy)
+    got = best("polygamma", dtype)(np.ones_like(edges), edges)
+    np.testing.assert_array_equal(got, [INF, INF, INF, 0.0, NAN, NAN, NAN])
+    np.testing.assert_array_equal(best("polygamma", dtype)(2 * np.ones_like(edges), edges), -got)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
