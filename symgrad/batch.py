@@ -17,7 +17,7 @@ from symgrad.expr import Expr, topological
 from symgrad.formula import parse
 from symgrad.formula import variables as names_in
 from symgrad.ops.layout import moveaxis
-from symgrad.ops.row import ROWS, as_expr, cast, label, row_of, where_text
+from symgrad.ops.row import ROWS, as_expr, cast, row_of, where_text
 from symgrad.ops.structure import Cast, Composite, Contraction, Fold, Gather, Layout, Map, Place, Random, Scatter
 from symgrad.shape import Shape, Size, format_shape
 
@@ -134,7 +134,8 @@ ATTRIBUTES: dict[str, Callable[[Any, Size], Any]] = {
     "stops": lambda stops, size: (size, *stops),
     "steps": lambda steps, size: (1, *steps),
     **dict.fromkeys(
-        ("keepdims", "dtype", "depth", "size", "lower", "unit_diagonal", "descending", "side"), lambda v, size: v
+        ("keepdims", "dtype", "depth", "size", "lower", "unit_diagonal", "descending", "side", "facts"),
+        lambda v, size: v,
     ),
 }
 
@@ -153,11 +154,20 @@ def _by_attributes(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
 
 
 def _of_layout(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
-    """Move elements within each sample; a permutation leaves the batch in front."""
+    """Move elements within each sample; a permutation leaves the batch in front, memory lies in one row."""
+    if "strides" in node.attrs:
+        return _of_memory(node, args[0][0], size)
     ((x, _),), attrs = args, _shifted(node, size)
     if "axes" in attrs:
         attrs["axes"] = (0, *attrs["axes"])
     return ROWS[node.op](_aligned(x, node.ndim) if x.ndim <= node.ndim else x, **attrs)
+
+
+def _of_memory(node: Expr, x: Expr, size: Size) -> Expr:
+    """See the memory of all samples, one behind the other, with one more stride: the length of a sample's."""
+    (length,) = node.args[0].shape
+    attrs = {**node.attrs, "shape": (size, *node.shape), "strides": (length, *node.attrs["strides"])}
+    return ROWS[node.op](_reshaped(x, (size * length,)), **attrs)
 
 
 def _of_contraction(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
@@ -265,8 +275,8 @@ def _in_one_row(indices: Expr, size: Size, extent: Size) -> Expr:
 
 
 def _of_random(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
-    hint = "Draw numbers for all samples before, and map over them; a key that all samples share is fine."
-    raise GradientError(f"vmap: {label(node)} draws from one key", where=where_text([node]), hint=hint)
+    """Draw from each sample's key the numbers that it has alone."""
+    return ROWS[node.op](args[0][0], **node.attrs)
 
 
 def _of_composite(node: Expr, args: Sequence[Operand], size: Size) -> Expr:

@@ -171,6 +171,7 @@ class Parameter(Expr):
 
     @value.setter
     def value(self, new: object) -> None:
+        """Copy an array into the parameter's memory; ShapeError or DTypeError for one that does not fit."""
         array = np.asarray(new)
         if array.shape != self.buffer.shape:
             raise ShapeError(

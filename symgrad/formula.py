@@ -18,7 +18,8 @@ from symgrad.shape import Size
 
 __all__ = [
     "CONSTANTS", "Call", "Const", "Formula", "Num", "Var",
-    "fold", "from_sympy", "parse", "size_to_sympy", "substitute", "to_sympy", "variables",
+    "fold", "from_sympy", "has_sympy_form", "parse", "size_to_sympy", "substitute", "symbol_to_sympy", "to_sympy",
+    "variables",
 ]  # fmt: skip
 
 
@@ -51,6 +52,8 @@ def _to_table() -> dict[str, Callable[..., Any]]:
         "lgamma": sp.loggamma, "digamma": sp.digamma, "trigamma": sp.trigamma, "polygamma": sp.polygamma,
         "gelu_tanh": lambda x: x / (1 + sp.exp(-sp.sqrt(8 / sp.pi) * (x + sp.Rational(44715, 10**6) * x**3))),
         "sigmoid": lambda x: 1 / (1 + sp.exp(-x)), "softplus": lambda x: sp.log(1 + sp.exp(x)),
+        "silu": lambda x: x / (1 + sp.exp(-x)), "mish": lambda x: x * sp.tanh(sp.log(1 + sp.exp(x))),
+        "gelu": lambda x: x * sp.erfc(-x / sp.sqrt(2)) / 2, "softsign": lambda x: x / (1 + sp.Abs(x)),
         "relu": lambda x: where(x <= 0, 0, x), "where": where,
         "isnan": lambda x: sp.false, "isinf": lambda x: sp.false, "isfinite": lambda x: sp.true,
         "stop_gradient": lambda x: x,
@@ -58,6 +61,11 @@ def _to_table() -> dict[str, Callable[..., Any]]:
         "greater": sp.Gt, "greater_equal": sp.Ge,
         "logical_and": sp.And, "logical_or": sp.Or, "logical_xor": sp.Xor, "logical_not": sp.Not,
     }  # fmt: skip
+
+
+def has_sympy_form(name: str) -> bool:
+    """Tell whether `to_sympy` knows an operator."""
+    return name in _to_table()
 
 
 def to_sympy(formula: Formula, env: Mapping[str, Any] | None = None) -> Any:
@@ -224,6 +232,17 @@ def _from_piecewise(expr: Any, env: Mapping[Any, Formula]) -> Formula:
     for value, condition in reversed(pieces):
         result = value if condition is Num(True) else Call("where", (condition, value, result))
     return result
+
+
+def symbol_to_sympy(name: str, **assumptions: bool) -> Any:
+    """Give the SymPy symbol of a name: of a proposition if nothing is assumed, else of a number.
+
+    >>> symbol_to_sympy("x", real=True).is_real
+    True
+    """
+    import sympy as sp
+
+    return sp.Symbol(name, **assumptions)
 
 
 def size_to_sympy(size: Size) -> Any:

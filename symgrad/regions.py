@@ -2,9 +2,9 @@
 
 In: functions of expressions. Out: nodes `custom` and `checkpoint`, which hold the function's graph as a `Body`: a name
 for a definition, as every composite is, which evaluation and compilation put in the place of the node. A `custom` node
-also holds the graph of its cotangents; forward mode transposes that graph, so that all derivatives agree. Cotangents of
-a `checkpoint` are those of a fresh copy of its body, which starts behind a barrier (`ops/body.py`): nothing of the
-original is shared, and so nothing inside it need be kept until the backward pass. It must not know how either is run.
+also holds the graph of its cotangents; forward mode transposes that graph, so that all derivatives agree. The backward
+pass of a `checkpoint` goes through a fresh copy of its body, which starts behind a barrier (`ops/body.py`): nothing of
+the original is shared, and so nothing inside it need be kept until then. It must not know how either is run.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ from symgrad import side
 from symgrad.batch import OWN_RULES, Operand, batch, spread_axis
 from symgrad.errors import GradientError
 from symgrad.expr import Body, Expr, Type, symbol_node, topological
-from symgrad.forward import through_definition
 from symgrad.interpreter import evaluate
 from symgrad.ops.body import barrier, substitute
 from symgrad.ops.row import ROWS, Attrs, Row, as_expr, label, register, where_text
 from symgrad.ops.structure import Composite
 from symgrad.request import check_float, parts, restore
-from symgrad.reverse import sweep
 from symgrad.shape import Dim, Size, names
 from symgrad.shape import evaluate as size_value
 from symgrad.simplifier import simplify
@@ -94,22 +92,18 @@ CUSTOM = register(
 )  # fmt: skip
 
 
-def _recomputed_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
-    """Differentiate a copy of the body over operands behind a barrier, which opens when the cotangent is there.
+def _renewed(node: Expr, g: Expr) -> list[Expr]:
+    """Put the operands behind a barrier, which opens when the cotangent is there.
 
     What the function closes over, its parameters say, is no intermediate result: it needs no barrier.
     """
-    body, count = node.attrs["body"], node.attrs["count"]
-    fresh = [barrier(x, g) if k < count and x.dtype.is_float else x for k, x in enumerate(node.args)]
-    (out,) = substitute(body, fresh)
-    found = sweep([(out, g)], [x for x in fresh if x.dtype.is_float], frozenset(fresh))
-    return tuple(found.pop(x, None) for x in fresh)
+    count = node.attrs["count"]
+    return [barrier(x, g) if k < count and x.dtype.is_float else x for k, x in enumerate(node.args)]
 
 
 CHECKPOINT = register(
     Row(
-        name="checkpoint", structure=Composite(_define), infer=_infer, oracle=_no_oracle, vjp=_recomputed_vjp,
-        jvp=through_definition,
+        name="checkpoint", structure=Composite(_define, renew=_renewed), infer=_infer, oracle=_no_oracle,
         doc="A function of the operands that is computed again in the backward pass.",
     )
 )  # fmt: skip

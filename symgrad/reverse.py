@@ -15,7 +15,8 @@ there and treat it in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from symgrad.errors import GradientError
 from symgrad.expr import Expr, constant_node, topological
 from symgrad.formula import Call, Formula, Num
 from symgrad.ops.calculus import derivative_of, scale
-from symgrad.ops.row import cast, describe, no_gradient, row_of
+from symgrad.ops.row import ROWS, cast, describe, no_gradient, row_of
 from symgrad.ops.structure import Cast, Composite, Map
 from symgrad.request import (
     check_float,
@@ -40,7 +41,7 @@ from symgrad.request import (
 from symgrad.shape import format_shape
 from symgrad.simplifier import simplify as simplify_graph
 from symgrad.simplifier import stabilise
-from symgrad.support import Cotangent, added, chosen, passed_on, settled, shrunk
+from symgrad.support import Cotangent, added, along_axes, chosen, passed_on, restricted, settled, shrunk, tame_nodes
 
 __all__ = ["grad", "value_and_grad", "vjp"]
 
@@ -129,19 +130,21 @@ def sweep(
 
     Nodes in `leaves` are not entered.
     """
-    return _sweep([(out, Cotangent(g)) for out, g in seeds], targets, leaves)
+    found = _sweep([(out, Cotangent(g)) for out, g in seeds], targets, leaves)
+    return {node: settled(g, node) for node, g in found.items()}
 
 
 def _sweep(
     seeds: Sequence[tuple[Expr, Cotangent]], targets: Sequence[Expr], leaves: frozenset[Expr]
-) -> dict[Expr, Expr]:
+) -> dict[Expr, Cotangent]:
     """Visit every node after its users; what these contribute is added in their order, which is the graph's alone."""
     results = [out for out, _ in seeds]
     forward = topological(results, stop=lambda node: node in leaves or not flows(node))
-    known, wanted = set(topological(results, stop=leaves.__contains__)), set(targets)
+    whole = topological(results, stop=leaves.__contains__)
+    known, wanted, tame = set(whole), set(targets), functools.cache(lambda: tame_nodes(whole))
     passing = between(forward, wanted, leaves)
     pending: dict[Expr, Cotangent] = {}
-    found: dict[Expr, Expr] = {}
+    found: dict[Expr, Cotangent] = {}
     for out, g in seeds:
         _add(pending, out, g)
     for node in reversed(forward):
@@ -149,10 +152,10 @@ def _sweep(
         if g_node is None:
             continue
         if node in wanted:
-            found[node] = settled(g_node, node)
+            found[node] = g_node
         if node not in passing:
             continue
-        for position, (arg, part) in enumerate(zip(node.args, _cotangents(node, g_node), strict=True)):
+        for position, (arg, part) in enumerate(zip(node.args, _cotangents(node, g_node, tame), strict=True)):
             if part is None or not (arg in passing or arg in wanted):
                 continue
             if part.value is not g_node.value and part.value not in known:
@@ -183,21 +186,31 @@ def _add(pending: dict[Expr, Cotangent], node: Expr, part: Cotangent) -> None:
 # -- one node ------------------------------------------------------------------------------------------------------
 
 
-def _cotangents(node: Expr, g: Cotangent) -> Sequence[Cotangent | None]:
+def _cotangents(node: Expr, g: Cotangent, tame: Callable[[], Collection[Expr]]) -> Sequence[Cotangent | None]:
     """Apply the chain rule to one node: a cotangent, of the operand's shape and dtype, for each operand."""
-    structure = row_of(node).structure
-    if isinstance(structure, Map):
+    row = row_of(node)
+    if isinstance(row.structure, Map):
         return _of_map(node, g)
-    if isinstance(structure, Cast):
-        parts = _checked(node, _apply(node, Cotangent(g.value)))
-        return [None if part is None else Cotangent(part, g.support, g.clean) for part in parts]
-    value = settled(g, node)
-    support, clean = passed_on(node, g)
-    parts = _checked(node, _apply(node, Cotangent(value, g.support)))
-    return [
-        None if part is None else Cotangent(part, support, clean) if position == 0 else Cotangent(part)
-        for position, part in enumerate(parts)
-    ]
+    if isinstance(row.structure, Composite) and row.vjp is None:
+        return _of_definition(node, g)
+    if row.vjp is None:
+        raise no_gradient(node, "Wrap the operand in stop_gradient where no derivative is meant.")
+    if isinstance(row.structure, Cast):
+        values = _checked(node, row.vjp(node, g.value))
+        return [None if value is None else replace(g, value=value) for value in values]
+    values = _checked(node, row.vjp(restricted(node, g, tame), settled(g, node)))
+    if g.support is None or not isinstance(row.structure, Composite) or along_axes(node, g.support) is not None:
+        return passed_on(node, g, values)
+    return _with_supports(values, _of_definition(node, g))
+
+
+def _with_supports(values: Sequence[Expr | None], known: Sequence[Cotangent | None]) -> list[Cotangent | None]:
+    """Give a composite's own cotangents the supports that its definition finds."""
+    found: list[Cotangent | None] = []
+    for value, like in zip(values, known, strict=True):
+        support = None if like is None else like.support
+        found.append(None if value is None else Cotangent(value, support, support))
+    return found
 
 
 def _of_map(node: Expr, g: Cotangent) -> list[Cotangent | None]:
@@ -210,7 +223,7 @@ def _of_map(node: Expr, g: Cotangent) -> list[Cotangent | None]:
         if arg.dtype.is_float and chooses:
             part = chosen(g, node.args[0], position == 1)
         elif arg.dtype.is_float and (value := scale(g.value, formula, env)) is not None:
-            part = Cotangent(value, g.support, g.clean and _is_number(formula))
+            part = Cotangent(value, g.support, g.due if _is_number(formula) else g.support)
         if part is not None:
             part = shrunk(part, node, arg)
             part = replace(part, value=cast(part.value, arg.dtype))
@@ -225,23 +238,16 @@ def _is_number(formula: Formula) -> bool:
     return isinstance(formula, Num)
 
 
-def _apply(node: Expr, g: Cotangent) -> Sequence[Expr | None]:
-    """Apply a row's own rule, or differentiate its definition."""
-    row = row_of(node)
-    if row.vjp is not None:
-        return row.vjp(node, g.value)
-    if isinstance(row.structure, Composite):
-        return _of_definition(node, g)
-    raise no_gradient(node, "Wrap the operand in stop_gradient where no derivative is meant.")
-
-
-def _of_definition(node: Expr, g: Cotangent) -> list[Expr | None]:
+def _of_definition(node: Expr, g: Cotangent) -> list[Cotangent | None]:
     """Differentiate the definition down to the operands; one that stands at several places answers at the first."""
-    structure = row_of(node).structure
+    structure, operands = row_of(node).structure, node.args
     assert isinstance(structure, Composite)
-    floats = [arg for arg in node.args if arg.dtype.is_float]
-    found = _sweep([(structure.define(node), g)], floats, frozenset(node.args))
-    return [found.pop(arg, None) for arg in node.args]
+    whole = structure.define(node)
+    if structure.renew is not None:
+        operands = tuple(structure.renew(node, g.value))
+        whole = structure.define(ROWS[node.op](*operands, **node.attrs))
+    found = _sweep([(whole, g)], [x for x in operands if x.dtype.is_float], frozenset(operands))
+    return [found.pop(x, None) for x in operands]
 
 
 def _checked(node: Expr, parts: Sequence[Expr | None]) -> list[Expr | None]:

@@ -50,14 +50,23 @@ class Condition:
 @dataclass(slots=True)
 class Context:
     """What rules may ask of a run, nodes given by `id`: `opaque` ones no rule may look into; `kept` ones are needed as
-    they are by others, so that nothing is won by taking them apart."""
+    they are by others, so that nothing is won by taking them apart; `shared` ones have several users, so that what is
+    expensive in them would be computed twice; `inner` ones are products that only another product uses.
+    `learned` is where rules note what they found out about a node."""
 
     opaque: set[int] = field(default_factory=set)
     kept: set[int] = field(default_factory=set)
+    shared: set[int] = field(default_factory=set)
+    inner: set[int] = field(default_factory=set)
+    learned: dict[Expr, frozenset[str]] = field(default_factory=dict)
 
     def sees(self, node: Expr, op: str) -> bool:
         """Tell whether a node is of this operator and may be looked into."""
         return node.op == op and id(node) not in self.opaque
+
+    def owns(self, node: Expr, op: str) -> bool:
+        """Tell whether a node is of this operator, may be looked into, and has no other user and no name."""
+        return self.sees(node, op) and id(node) not in self.shared and side.name_of(node) is None
 
 
 Rewrite: TypeAlias = Callable[[Expr, Context], "Expr | None"]
@@ -172,21 +181,24 @@ class Rewriter:
     """Rewrites graphs to a fixpoint of its rules; what it learned of a node serves every root that contains it.
 
     - `opaque`: nodes that stay as they are, and that no rule looks into.
-    - `keep`: nodes whose replacement is `kept`.
+    - `keep`: nodes whose replacement is `kept`;  `share` and `nest`: those whose replacement is `shared` or
+      `inner`.
     """
 
     def __init__(
-        self, rules: Mapping[str, Sequence[Rule]], opaque: Iterable[Expr] = (), keep: Iterable[Expr] = ()
-    ) -> None:
+        self, rules: Mapping[str, Sequence[Rule]], opaque: Iterable[Expr] = (), keep: Iterable[Expr] = (),
+        share: Iterable[Expr] = (), nest: Iterable[Expr] = (),
+    ) -> None:  # fmt: skip
         self._rules = rules
         self._stays = {id(n) for n in opaque}
         self._keep = {id(n) for n in keep}
-        self._alive: list[Expr] = [*opaque, *keep]
+        self._share = {id(n) for n in share}
+        self._alive: list[Expr] = [*opaque, *keep, *share, *nest]
         self._normal: dict[int, Expr] = {}
         self._became: dict[int, Expr] = {}
         self._given: set[int] = set()
         self._waiting: set[int] = set()
-        self.context = Context(set(self._stays))
+        self.context = Context(set(self._stays), inner={id(n) for n in nest})
         self.rewrites = 0
         self._most = 0
 
@@ -216,6 +228,8 @@ class Rewriter:
                     continue
                 target = self._became[key] = self._step(node)
                 self._alive += (node, target)
+                if key in self.context.inner:
+                    self.context.inner.add(id(target))
             result = self._normal.get(id(target), target if target is node else None)
             if result is None:
                 self._await(node, target)
@@ -238,6 +252,8 @@ class Rewriter:
         self._waiting.discard(id(node))
         if id(node) in self._keep and result.args:
             self.context.kept.add(id(result))
+        if id(node) in self._share and result.args:
+            self.context.shared.add(id(result))
         name = side.name_of(node)
         if name is not None and result is not node and result.args and side.name_of(result) is None:
             side.set_name(result, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from symgrad import side
 from symgrad.expr import Expr, topological
 from symgrad.rewrite import Rewriter, Rule, dispatch
 from symgrad.rules import SCALE, STABILITY, TABLE
@@ -46,7 +47,7 @@ def stabilise(target: Any, wrt: Any = ()) -> Any:
 def _fixpoint(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], opaque: Sequence[Expr]) -> list[Expr]:
     """Run until nothing changes: which values are needed as they are is known only when a pass is over."""
     for _ in range(_MOST_PASSES):
-        rewriter = Rewriter(rules, opaque, _needed_whole(roots))
+        rewriter = Rewriter(rules, opaque, *_uses(roots))
         new = rewriter.run(roots)
         if all(a is b for a, b in zip(new, roots, strict=True)):
             break
@@ -54,15 +55,33 @@ def _fixpoint(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], opaque: Seq
     return roots
 
 
-def _needed_whole(roots: Sequence[Expr]) -> list[Expr]:
-    """List the nodes that one user would take apart while another, or the caller, needs them as they are."""
+def _uses(roots: Sequence[Expr]) -> tuple[list[Expr], list[Expr], list[Expr]]:
+    """List the nodes that one user would take apart while another, or the caller, needs them as they are; those that
+    have several users, the caller among them; and the products that one other product of matrices uses."""
     order = topological(roots)
     whole = {id(r) for r in roots}
+    used = set(whole)
     taken: set[int] = set()
+    again: set[int] = set()
     for node in order:
-        apart = node.op in ABSORBING and len(set(map(id, node.args))) == len(node.args)
-        (taken if apart else whole).update(map(id, node.args))
-    return [n for n in order if n.args and id(n) in whole and id(n) in taken]
+        own = set(map(id, node.args))
+        again |= own & used
+        used |= own
+        apart = node.op in ABSORBING and len(own) == len(node.args)
+        (taken if apart else whole).update(own)
+    kept = [n for n in order if n.args and id(n) in whole and id(n) in taken]
+    user = {id(a): n for n in order if n.op in ("matmul", "transpose") for a in n.args}
+    shared = again | {id(r) for r in roots}
+
+    def is_inner(node: Expr) -> bool:
+        by = user.get(id(node))
+        if by is not None and by.op == "transpose" and id(by) not in shared:
+            by = user.get(id(by))
+        matrices = by is not None and by.op == "matmul" and max(a.ndim for a in (*by.args, *node.args)) <= 2
+        return matrices and id(node) not in shared and side.name_of(node) is None
+
+    inner = [n for n in order if n.op == "matmul" and is_inner(n)]
+    return kept, [n for n in order if id(n) in again], inner
 
 
 def _mapped(target: Any, function: Any) -> Any:

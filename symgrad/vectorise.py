@@ -19,6 +19,7 @@ from symgrad.dtypes import INT64, DType
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, symbol_node
 from symgrad.ops.axes import normalize_axis
+from symgrad.ops.facts import without_axis
 from symgrad.ops.layout import moveaxis
 from symgrad.ops.row import ROWS, as_expr, cast, describe, is_operand, where_text
 from symgrad.request import check_float, check_loss, parts, restore, variables
@@ -121,13 +122,13 @@ def _without_axis(node: Any, axis: int | None, batched: dict[Expr, Expr]) -> Any
         return node
     place = normalize_axis(axis, node.ndim, "vmap")
     shape = (*node.shape[:place], *node.shape[place + 1 :])
-    sample = _sample(len(batched), shape, node.dtype)
+    sample = _sample(len(batched), shape, node.dtype, without_axis(node, place))
     batched[sample] = node if place == 0 else moveaxis(node, place, 0)
     return sample
 
 
-def _sample(number: int, shape: Shape, dtype: DType) -> Expr:
-    return symbol_node(f"_sample{_depth.get()}/x{number}", shape, dtype)
+def _sample(number: int, shape: Shape, dtype: DType, facts: tuple[str, ...] = ()) -> Expr:
+    return symbol_node(f"_sample{_depth.get()}/x{number}", shape, dtype, facts)
 
 
 def _placed(node: Expr, axis: int | None) -> Expr:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,3 +57,18 @@ def draw(rng: np.random.Generator, sample: Sample, n: int) -> np.ndarray:
 def calls() -> list[Call]:
     """List every case of every row."""
     return [Call(row, case, i) for row in ROWS.values() for case, i in zip(row.cases, itertools.count())]
+
+
+def differentiable() -> list[Call]:
+    """List the cases with a float result that depends on a float operand in a differentiable way, in float64."""
+    return [
+        replace(call, float_dtype="float64")
+        for call in calls()
+        if call.row.differentiable and call.node.dtype.is_float and any(x.dtype.is_float for x in call.operands)
+    ]
+
+
+def inner(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """Give a sum of inner products, and the size of its terms."""
+    terms = [np.multiply(a, b) for a, b in pairs]
+    return sum(float(np.sum(t)) for t in terms), 1 + sum(float(np.sum(np.abs(t))) for t in terms)

@@ -1,4 +1,7 @@
-"""vmap against a loop, for every row and every choice of mapped operands; Jacobians and Hessians from it."""
+"""vmap against a loop, for every row and every choice of mapped operands; Jacobians and Hessians from it.
+
+Compiled maps, along another axis, stand in `laws/test_maps.py`.
+"""
 
 import dataclasses
 import itertools
@@ -8,30 +11,26 @@ import pytest
 from row_cases import calls
 
 import symgrad as sg
-from symgrad.errors import GradientError, ShapeError
+from symgrad.errors import ShapeError
 from symgrad.expr import symbol_node, topological
 from symgrad.interpreter import evaluate
 from symgrad.ops.row import ROWS
-from symgrad.ops.structure import Random
 from symgrad.vectorise import unit_cotangents
 
 B, N = sg.dim("B"), sg.dim("N")
-UNMAPPED = {"view"}  # memory, which has no samples
 CASES = [
     pytest.param(call, mapped, id=f"{call}-{''.join('01'[m] for m in mapped)}")
     for call in (dataclasses.replace(call, float_dtype="float64") for call in calls())
-    if call.operands and call.row.name not in UNMAPPED and not isinstance(call.row.structure, Random)
+    if call.operands
     for mapped in itertools.product((True, False), repeat=len(call.operands))
     if any(mapped)
 ]  # fmt: skip
 
 
-def mapped_call(call, mapped, prefix=""):
+def mapped_call(call, mapped):
     """Map a case over the operands marked; give these and the result."""
     shapes = [(B, *x.shape) if m else x.shape for x, m in zip(call.operands, mapped, strict=True)]
-    operands = [
-        symbol_node(prefix + x.attrs["name"], shape, x.dtype) for x, shape in zip(call.operands, shapes, strict=True)
-    ]
+    operands = [symbol_node(x.attrs["name"], shape, x.dtype) for x, shape in zip(call.operands, shapes, strict=True)]
     axes = tuple(0 if m else None for m in mapped)
     return operands, sg.vmap(lambda *args: call.row(*args, **call.case.attrs), in_axes=axes)(*operands)
 
@@ -54,25 +53,6 @@ def test_vmap_is_a_loop(call, mapped):
     got = evaluate(out, {**env, **dict(zip(operands, stacked, strict=True))})
     want = [evaluate(call.node, {**env, **dict(zip(call.operands, one, strict=True))}) for one in each]
     np.testing.assert_allclose(got, np.stack(want), rtol=1e-12, atol=1e-12)
-
-
-def test_compiled_vmap_is_a_loop():
-    """One case of each kind of row, all operands mapped, in one function; also of rows that read computed positions."""
-    names = (
-        "add", "where", "sum", "argmax", "max", "reshape", "transpose", "broadcast_to", "slice", "place", "concatenate",
-        "matmul", "take", "pick", "scatter_add", "one_hot", "softmax", "var", "logsumexp",
-    )  # fmt: skip
-    inputs, outputs, arrays, expected = [], [], [], []
-    for name in names:
-        call, mapped = next(c.values for c in CASES if c.values[0].row.name == name and all(c.values[1]))
-        operands, out = mapped_call(call, mapped, prefix=f"{name}_")
-        _, stacked = draws(call, mapped, 3, count=2)
-        inputs += operands
-        arrays += [np.asarray(a, x.dtype.numpy) for a, x in zip(stacked, operands, strict=True)]
-        outputs.append(out)
-        expected.append(evaluate(out, {sg.dim("n"): 3, **dict(zip(operands, stacked, strict=True))}))
-    for got, want in zip(sg.function(inputs, outputs)(*arrays), expected, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-5 if got.dtype == "float32" else 1e-12, atol=1e-12)
 
 
 def test_argmax_of_all_elements_is_counted_within_each_sample():
@@ -159,10 +139,6 @@ def test_positions_outside_of_a_sample_are_refused_in_a_batch_too():
         (lambda x: sg.vmap(sg.exp, in_axes=(0, 0))(x), ValueError, "one axis for each of 1 values, not 2"),
         (lambda x: sg.vmap(sg.exp, out_axes=None)(x), ValueError, "None is no place"),
         (lambda x: sg.vmap(lambda v: "v")(x), TypeError, "not str"),
-        (
-            lambda x: sg.vmap(sg.random.uniform, in_axes=(0, None))(x.astype("int64"), 3),
-            GradientError, "Draw numbers for all",
-        ),
     ],
 )  # fmt: skip
 def test_refusals(call, error, message):
@@ -257,5 +233,15 @@ def test_hessians_are_symmetric_and_the_derivative_of_gradients(call):
 
 def test_every_row_has_a_batching_rule():
     mapped = {c.values[0].row.name for c in CASES}
-    random = {name for name, row in ROWS.items() if isinstance(row.structure, Random)}
-    assert mapped | random | UNMAPPED >= {row.name for row in ROWS.values() if row.cases and row.cases[0].operands}
+    assert mapped == {row.name for row in ROWS.values() if row.cases and row.cases[0].operands}
+
+
+def test_each_key_draws_the_numbers_that_it_has_alone():
+    keys = sg.symbol("keys", (N,), "int64")
+    drawn = sg.vmap(lambda k: sg.random.normal(sg.random.fold_in(k, 1), (2, 3), dtype="float64"))(keys)
+    values = np.array([7, -1, 7])
+    each = [sg.random.normal(sg.random.fold_in(int(k), 1), (2, 3), dtype="float64") for k in values]
+    alone = np.stack(evaluate(each))
+    np.testing.assert_array_equal(evaluate(drawn, {keys: values}), alone)
+    np.testing.assert_allclose(sg.function([keys], drawn)(values), alone, rtol=1e-15)
+    np.testing.assert_array_equal(alone[0], alone[2])

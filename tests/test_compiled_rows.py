@@ -131,3 +131,18 @@ def test_random_rows_have_the_bits_of_the_interpreter():
             if "uniform" in node.op:
                 np.testing.assert_array_equal(got, want)
             np.testing.assert_allclose(got, want, rtol=4 * np.finfo(want.dtype).eps, atol=0)
+
+
+def test_a_repeated_number_is_an_operand_of_products_and_gathers():
+    x, i = symbol_node("x", (N, 3), as_dtype("float64")), symbol_node("i", (N,), as_dtype("int64"))
+    number = lambda *shape: sg.full(shape, 0.5, "float64")  # noqa: E731
+    size = sg.broadcast_to(N * sg.constant(1.0, "float64"), (4, N))
+    nodes = [
+        number(4, N) @ x, x @ number(3, 70), number(N, 4, 1) @ x[:, None, :], x[:, :, None] @ number(N, 1, 1), size @ x,
+        sg.take(number(5, 3), i, axis=0),
+    ]  # fmt: skip
+    function = sg.function([x, i], nodes)
+    for n in (1, 17, 64):
+        env = {x: np.random.default_rng(n).standard_normal((n, 3)), i: np.arange(n) % 5}
+        for got, want in zip(function(*env.values()), evaluate(nodes, env), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)

@@ -158,14 +158,17 @@ def test_text_is_what_was_written():
     assert str(sg.einsum("ij,jk->ik", A, B)) == "einsum('ij,jk->ik', A, B)"
     assert str(sg.einsum("ab,bc->ca", A, B)) == "einsum('ij,jk->ki', A, B)"
     g = sg.symbol("g", (2, 4))
-    assert str(sg.grad(sg.sum(g * sg.einsum("ij,jk->ik", A, B)), B)) == "einsum('ij,ik->jk', A, g)"
+    assert str(sg.grad(sg.sum(g * sg.einsum("ij,jk->ik", A, B)), B)) == "A.T @ g"
 
 
 def test_gradients_of_contractions_are_contractions():
     A, B = sg.symbol("A", (2, 3)), sg.symbol("B", (3, 4))
     first = sg.grad(sg.sum(sg.square(sg.einsum("ij,jk->ik", A, B))), A)
     second = sg.grad(sg.sum(sg.square(first)), B)
-    used = {node.op for node in topological([second])}
+    assert not {node.op for node in topological([second])} & {"contract", "reshape"}, "of matrices they are products"
+    stack = sg.symbol("S", (2, 3, 5))
+    third = sg.grad(sg.sum(sg.square(sg.einsum("ij,ijk->jk", A, stack))), A)
+    used = {node.op for node in topological([third])}
     assert "contract" in used
     assert not used & {"matmul", "transpose", "reshape"}
 
@@ -224,6 +227,18 @@ def test_the_order_found_is_the_cheapest(spec):
         elif node.op == "multiply":
             total += int(np.prod(node.shape))
     assert total == brute_force(left.split(","), out)
+
+
+@pytest.mark.parametrize("count", [5, 9, 20])
+def test_long_chains_never_multiply_what_is_large_first(count):
+    """A vector at the end of a chain of matrices, given first: each product is one of a matrix and a vector."""
+    letters = "abcdefghijklmnopqrstuvw"
+    pairs = [letters[k : k + 2] for k in range(count)]
+    nodes = [sg.symbol(f"A{k}", (30 + k, 31 + k)) for k in range(count)]
+    vector = sg.symbol("v", (30 + count,))
+    whole = sg.einsum(",".join([letters[count], *pairs]) + "->a", vector, *nodes)
+    assert all(p.ndim == 1 for p in products(whole))
+    assert len(products(whole)) == count
 
 
 # -- errors --------------------------------------------------------------------------------------------------------

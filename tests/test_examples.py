@@ -43,6 +43,33 @@ RUNS = {
             r"test accuracy 0\.[89]\d{3}",
         ],
     ),
+    "custom activation": (
+        ["examples/04_custom_activation.py", "--short"],
+        [
+            r"h1 += sin\(x\)",
+            r"h2 += cos\(x\)",
+            r"slope = 2 \* h1 \* h2 \+ 1",
+            r"bend += 2 \* h2\*\*2 - 2 \* h1\*\*2",
+            r"slope: at most \de-09 from the difference quotient",
+            r"bend: at most \de-0[78] from the difference quotient",
+            r"by hand: sin\(2 \* x\) \+ 1",
+            r"a wrong sign: .* its vjp is not its derivative; .*",
+            r"relu +error on the data 0\.[1-9]\d{3}, beyond [1-9]\.\d{4}",
+            r"snake +error on the data 0\.00\d\d, beyond 0\.[0-4]\d{3}",
+            r"by hand +error on the data 0\.00\d\d, beyond 0\.[0-4]\d{3}",
+        ],
+    ),
+    "second derivatives": (
+        ["examples/05_second_derivatives.py", "--short"],
+        [
+            r"t2 += 1 - H1\*\*2",
+            r"u_t += 2 \* \(B \* t2\) @ W2 \* t \* t1 \+ t1 \* Z1",
+            r"u_xx += .*\(A \* A \* H1 \* t2\) @ W2.*",
+            r"11 parameters, derived and compiled in \d+\.\d s",
+            r"step +2500  loss \d\.\de-0[12]",
+            r"relative L2 error on a grid of 100 x 256 points: 0\.1\d{3}",
+        ],
+    ),
     "command": (
         ["-m", "symgrad", "mnist", "--epochs", "1", "--seed", "1"],
         [

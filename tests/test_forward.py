@@ -1,4 +1,7 @@
-"""Forward mode: every row against reverse mode by transposition, higher orders, and choices that do not leak."""
+"""Forward mode: every row against reverse mode by transposition, and higher orders.
+
+The compiled law of transposition, and choices that do not leak, stand in `laws/`.
+"""
 
 import dataclasses
 import functools
@@ -6,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from row_cases import Call, calls
+from row_cases import Call, differentiable, inner
 
 import symgrad as sg
 from symgrad.errors import GradientError
@@ -17,11 +20,7 @@ from symgrad.ops.structure import Composite
 from symgrad.shape import evaluate as size_value
 
 N = sg.dim("N")
-DIFFERENTIABLE = [
-    dataclasses.replace(call, float_dtype="float64")
-    for call in calls()
-    if call.row.differentiable and call.node.dtype.is_float and any(x.dtype.is_float for x in call.operands)
-]
+DIFFERENTIABLE = differentiable()
 SMOOTH = [call for call in DIFFERENTIABLE if call.row.smooth]
 
 
@@ -50,12 +49,6 @@ def sizes(call: Call):
     return sorted({0, 1, 3} & set(call.case.sizes)) or [call.case.sizes[0]]
 
 
-def inner(pairs):
-    """Give a sum of inner products, and the size of its terms."""
-    terms = [np.multiply(a, b) for a, b in pairs]
-    return sum(float(np.sum(t)) for t in terms), 1 + sum(float(np.sum(np.abs(t))) for t in terms)
-
-
 def check_transposed(forward, backward, u, ts, env_values):
     left, _ = inner([(forward, env_values[u])])
     right, scale = inner([(g, env_values[t]) for g, t in zip(backward, ts, strict=True)])
@@ -74,30 +67,6 @@ def test_forward_and_reverse_mode_are_transposes(call):
     for n in sizes(call):
         env = environment(call, n, [u, *ts])
         check_transposed(*evaluate([forward, backward], env), u, ts, env)
-
-
-def test_compiled_forward_and_reverse_mode_are_transposes():
-    """One case of every row with operands of a symbolic size, in one compiled function."""
-    exact = [c for c in reversed(DIFFERENTIABLE) if len(c.case.sizes) > 1 and c.node.dtype == "float64"]
-    first = {c.row.name: c for c in exact}
-    inputs, outputs, checks = [], [], []
-    for k, call in enumerate(first.values()):
-        mine = {x: symbol_node(f"x{k}{x.attrs['name']}", x.shape, x.dtype) for x in call.operands}
-        node = call.row(*mine.values(), **call.case.attrs)
-        own = [mine[x] for x in floats(call)]
-        u, ts = like(f"u{k}", node), [like(f"t{k}{j}", x) for j, x in enumerate(own)]
-        inputs += [*mine.values(), u, *ts]
-        checks.append((call, mine, u, ts, len(own)))
-        outputs += [sg.jvp(node, own, ts, disconnected="zero"), sg.vjp(node, own, u, disconnected="zero")]
-    f = sg.function(inputs, outputs)
-    for n in (1, 17):
-        env = {}
-        for call, mine, u, ts, _ in checks:
-            drawn = environment(call, n, [u, *ts])
-            env.update({mine.get(key, key): value for key, value in drawn.items()})
-        results = iter(f(*(np.asarray(env[x], x.dtype.numpy) for x in inputs)))
-        for _, _, u, ts, _ in checks:
-            check_transposed(next(results), next(results), u, ts, env)
 
 
 @pytest.mark.parametrize("call", SMOOTH, ids=str)
@@ -129,12 +98,12 @@ def test_a_composite_without_derivatives_follows_its_definition(monkeypatch):
 def test_a_stated_tangent_is_the_transpose_of_the_cotangent(name, monkeypatch):
     stated = [c for c in DIFFERENTIABLE if c.row.name == name]
     for call in stated:
-        (t,) = directions(call)
-        own = sg.jvp(call.node, call.operands, [t], simplify=False)
+        ts = directions(call)
+        own = sg.jvp(call.node, call.operands, ts, simplify=False)
         monkeypatch.setitem(ROWS, name, dataclasses.replace(call.row, jvp=None))
-        transposed = sg.jvp(call.node, call.operands, [t], simplify=False)
+        transposed = sg.jvp(call.node, call.operands, ts, simplify=False)
         monkeypatch.undo()
-        np.testing.assert_allclose(*evaluate([own, transposed], environment(call, 3, [t])), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(*evaluate([own, transposed], environment(call, 3, ts)), rtol=1e-10, atol=1e-12)
 
 
 # -- graphs --------------------------------------------------------------------------------------------------------
@@ -210,73 +179,3 @@ def test_sixty_levels_of_sine_differentiate_at_once():
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call(sg.symbol("x", (3,)), sg.symbol("k", (3,), "int32"))
-
-
-# -- choices -------------------------------------------------------------------------------------------------------
-
-POINT = np.array([-1.0, 0.0, 0.25, 4.0])
-# name: function, first and second derivative at POINT, with 0 on the side that is not taken
-TRAPS = {
-    "sqrt": (lambda x: sg.where(x > 0, sg.sqrt(x), 0), [0, 0, 1, 0.25], [0, 0, -2, -1 / 32]),
-    "else": (lambda x: sg.where(x <= 0, 0, sg.sqrt(x)), [0, 0, 1, 0.25], [0, 0, -2, -1 / 32]),
-    "log": (lambda x: sg.where(x > 0, x * sg.log(x), 0), [0, 0, 1 + np.log(0.25), 1 + np.log(4)], [0, 0, 4, 0.25]),
-    "reciprocal": (lambda x: sg.where(x > 0, sg.sin(1 / x) * x**2, x), None, None),
-    "overflow": (lambda x: sg.where(x < 1, sg.exp(400 * x), x), None, None),
-    "nested": (
-        lambda x: sg.where(x > 0, sg.where(x > 1, sg.sqrt(x - 1), sg.sqrt(x)), 0),
-        [0, 0, 1, 0.5 / np.sqrt(3)], [0, 0, -2, -0.25 / 3**1.5],
-    ),
-    "row": (
-        lambda x: sg.where((x > 0)[:, None], sg.sqrt(x)[:, None] * np.ones(2), 0).sum(axis=1) / 2,
-        [0, 0, 1, 0.25], [0, 0, -2, -1 / 32],
-    ),
-    "shared": (
-        lambda x: sg.where(x > 0, sg.sqrt(x), 0) + sg.where(x > 2, 0, sg.where(x > 0, sg.sqrt(x), x)), None, None
-    ),
-    "through a sum": (
-        lambda x: sg.where(x > 0, sg.sqrt(sg.sum(sg.stack([x, 0 * x]), axis=0)), 0),
-        [0, 0, 1, 0.25], [0, 0, -2, -1 / 32],
-    ),
-    "norm": (
-        lambda x: sg.where(sg.sum(0 * x**2) > 0, sg.sqrt(sg.sum(0 * x**2)), 0) * x, [0, 0, 0, 0], [0, 0, 0, 0]
-    ),
-    "softmax": (lambda x: sg.where(x > 0, sg.log(sg.softmax(sg.stack([x, -x]), axis=0)[0]), 0), None, None),
-    "gather": (lambda x: sg.where(x > 0, sg.take(sg.sqrt(x), [0, 1, 2, 3]), 0), [0, 0, 1, 0.25], [0, 0, -2, -1 / 32]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", TRAPS)
-@pytest.mark.parametrize("simplify", [False, True])
-def test_a_branch_that_is_not_taken_does_not_leak(name, simplify):
-    f, first, second = TRAPS[name]
-    x = sg.symbol("x", (4,), "float64")
-    loss, ones = sg.sum(f(x)), np.ones(4)
-    slope = sg.grad(loss, x, simplify=simplify)
-    curve = sg.grad(sg.sum(slope), x, simplify=simplify, disconnected="zero")
-    along = sg.jvp(f(x), x, ones, simplify=simplify)
-    product = sg.hvp(loss, x, ones, simplify=simplify)
-    twice = sg.jvp(along, x, ones, simplify=simplify, disconnected="zero")
-    values = evaluate([slope, along, curve, product, twice], {x: POINT})
-    assert all(np.isfinite(v).all() for v in values)
-    if first is not None:
-        np.testing.assert_allclose(values[0], first, atol=1e-12)
-        np.testing.assert_allclose(np.sum(values[1]), np.sum(first), atol=1e-12)
-    if second is not None:
-        for value in values[2:4]:
-            np.testing.assert_allclose(value, second, atol=1e-12)
-
-
-def test_compiled_choices_do_not_leak():
-    x = sg.symbol("x", (4,), "float64")
-    outputs = [(sg.grad(sg.sum(f(x)), x), sg.hvp(sg.sum(f(x)), x, np.ones(4))) for f, _, _ in TRAPS.values()]
-    compiled = sg.function([x], outputs)(POINT)
-    for got, want in zip(compiled, evaluate(outputs, {x: POINT}), strict=True):
-        for a, b in zip(got, want, strict=True):
-            assert np.isfinite(a).all()
-            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
-
-
-def test_a_choice_costs_one_selection():
-    x = sg.symbol("x", (4,))
-    slope = sg.grad(sg.sum(sg.where(x > 0, sg.sqrt(x), 0)), x)
-    assert sum(node.op == "where" for node in topological([slope])) == 1

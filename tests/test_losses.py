@@ -212,6 +212,26 @@ def test_label_types(loss, expected):
     assert (str(type_), facts) == expected
 
 
+@pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "binary_crossentropy", "mse"])
+def test_swapped_labels_and_predictions_get_a_hint(name):
+    with pytest.raises(sg.DTypeError, match=r"predictions are floats; .* The labels come first: \(y_true, y_pred\)"):
+        sg.losses.get(name)(z4, i1)
+    with pytest.raises(sg.DTypeError, match="predictions are floats") as refused:
+        sg.losses.get(name)(i1, i1)
+    assert "labels" not in str(refused.value)
+
+
+def test_mean_absolute_error():
+    """Its name everywhere, its value, and its slope, which is 0 where prediction and label agree."""
+    assert sg.losses.mae is sg.losses.mean_absolute_error is sg.losses.get("mae") is sg.metrics.get("mae")
+    assert sg.losses.mse is sg.losses.mean_squared_error
+    y, p = sg.symbol("y", (4,)), sg.symbol("p", (4,))
+    env = {y: [1.0, 2.0, 3.0, 4.0], p: [1.0, 4.0, 2.0, 4.5]}
+    for loss in (sg.losses.mae, sg.losses.get(sg.losses.MeanAbsoluteError)):
+        assert float(sg.evaluate(loss(y, p), env)) == 0.875
+        assert sg.evaluate(sg.grad(loss(y, p), p), env).tolist() == [0.0, 0.25, -0.25, 0.25]
+
+
 # -- metrics --------------------------------------------------------------------------------------------------------
 
 

@@ -145,6 +145,9 @@ FROZEN = sg.parameter("frozen", (2,), trainable=False)
         (lambda: sg.optim.SGD(float("nan")), ValueError, "learning_rate is finite"),
         (lambda: sg.optim.SGD(nesterov=1), TypeError, "nesterov is True or False"),
         (lambda: sg.optim.RMSprop(rho=1.5), ValueError, "rho lies between 0 and 1"),
+        (lambda: sg.optim.Adam(lr=0.1), TypeError, "Adam takes no 'lr'. It is called 'learning_rate' here"),
+        (lambda: sg.optim.SGD(momentun=0.9), TypeError, "Did you mean 'momentum'\\? Valid: learning_rate, mom"),
+        (lambda: sg.optim.RMSprop(beta_2=0.9), TypeError, "takes no 'beta_2'. Valid: epsilon, learning_rate, mom"),
         (lambda: sg.optim.Adam(beta_1=1.0), ValueError, "beta_1 lies between 0 and 1"),
         (lambda: sg.optim.SGD().updates(W.sum(), [sg.symbol("x", (2,))]), TypeError, "x is none"),
         (lambda: sg.optim.SGD().updates(W.sum(), [W, W]), ValueError, "given twice"),
@@ -157,3 +160,16 @@ FROZEN = sg.parameter("frozen", (2,), trainable=False)
 def test_bad_optimizers(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_an_optimizer_of_ones_own_takes_what_it_declares():
+    class Signed(sg.optim.Optimizer):
+        def __init__(self, learning_rate=0.1, **others):
+            super().__init__(lr=learning_rate, **others)
+
+        def equations(self, W, dW):
+            return {W: W - self.hyper("lr", W.dtype) * sg.sign(dW)}
+
+    assert Signed(0.5, slack=2.0).hyperparameters == {"lr": 0.5, "slack": 2.0}
+    new = sg.evaluate(Signed().updates((3 * W).sum(), [W])[W])
+    np.testing.assert_allclose(new, W.value - 0.1, rtol=1e-6)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import symgrad as sg
+from symgrad.ops.row import ROWS
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -46,6 +47,16 @@ def test_blocks_are_found_with_their_output():
     assert blocks(text) == [Block(3, "x = 1\n", None), Block(7, "print(x)\n", "1\n")]
 
 
+@pytest.fixture
+def _own_rows_are_forgotten():
+    """Take back the operators that the README defines."""
+    before = set(ROWS)
+    yield
+    for name in set(ROWS) - before:
+        del ROWS[name]
+
+
+@pytest.mark.usefixtures("_own_rows_are_forgotten")
 def test_the_readme_runs(capsys, tmp_path, monkeypatch):
     session = {"__name__": "readme"}
     found = blocks(README.read_text(encoding="utf8"))

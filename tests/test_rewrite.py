@@ -63,8 +63,19 @@ def values(expr, rng, special):
             drawn = rng.normal(size=shape) + 0.1
             if "finite" not in node.attrs["facts"] and special and drawn.size >= 6:
                 drawn.ravel()[:6] = rng.permutation(SPECIAL)
-            env[node] = drawn.astype(node.dtype.numpy)
+            env[node] = true_of(drawn, node.attrs["facts"]).astype(node.dtype.numpy)
     return env
+
+
+def true_of(drawn, facts):
+    """Change random numbers until what is declared of them is true."""
+    if "integer_valued" in facts:
+        drawn = np.trunc(3 * drawn)
+    if "positive" in facts or "nonnegative" in facts:
+        drawn = np.abs(drawn)
+    if "symmetric" in facts:
+        drawn = drawn + np.swapaxes(drawn, -1, -2)
+    return drawn / drawn.sum(axis=-1, keepdims=True) if "rows_sum_to_one" in facts else drawn
 
 
 def test_the_table_is_printable_and_unambiguous():

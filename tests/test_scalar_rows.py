@@ -1,61 +1,24 @@
-"""Every elementwise row: meaning, formula and derivative agree; the user's own rows are rows like any other."""
+"""Every elementwise row: its type, its values by formula and oracle, and the graphs made of formulas."""
 
 import math
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
-import sympy as sp
+from scalar_cases import FORMULAS, NAMES, draw, value_of
 
 from symgrad.dtypes import BOOL, FLOAT32, FLOAT64, INT32, DType
-from symgrad.errors import DTypeError, FormatError, GradientError, ShapeError
+from symgrad.errors import DTypeError, FormatError, ShapeError
 from symgrad.expr import literal, symbol_node, topological
-from symgrad.formula import Num, Var, fold, parse, variables
-from symgrad.ops import activations, bitwise, derived, generate, scalar, special, trigonometry
-from symgrad.ops.calculus import OPERANDS, compute, derivative_of, expand, instantiate, scale
-from symgrad.ops.custom import elementwise
-from symgrad.ops.derive import differentiate, prove
+from symgrad.formula import Var, parse
+from symgrad.ops import bitwise, generate, scalar, special
+from symgrad.ops.calculus import OPERANDS, compute, expand, instantiate
 from symgrad.ops.row import ROWS
 from symgrad.shape import Dim, dim
 
-NAMES = [row.name for row in generate.rows()]
-FORMULAS = [name for name in NAMES if ROWS[name].structure.formula]
-DIFFERENTIABLE = [name for name in NAMES if ROWS[name].differentiable and name != "stop_gradient"]
-CHOICES = {"abs", "where", "maximum", "minimum"}  # what no symbolic proof sees through
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.3, -2.5, 20.0, -20.0, 100.0, -100.0, 1e30, math.inf, -math.inf, math.nan]
-
-
-def draw(case, n=5, seed=0):
-    """Draw a case's operands as float64 (or int32, bool) arrays."""
-    rng = np.random.default_rng(seed)
-
-    def array(sample):
-        shape = tuple(s.evaluate({"n": n}) if isinstance(s, Dim) else s for s in sample.shape)
-        if sample.dtype == "bool":
-            return rng.random(shape) < 0.5
-        values = rng.uniform(sample.low, sample.high, shape)
-        return np.asarray(values if sample.dtype == "float" else np.floor(values).astype(sample.dtype))
-
-    return [array(sample) for sample in case.operands]
-
-
-def value_of(root, env):
-    """Evaluate a graph of elementwise rows by their oracles."""
-    values = {}
-    for node in topological([root]):
-        if node.op == "constant":
-            values[node] = np.asarray(literal(node), node.dtype.numpy)
-        elif node.op == "symbol":
-            values[node] = env[node.attrs["name"]]
-        else:
-            values[node] = ROWS[node.op].oracle(*(values[a] for a in node.args), **node.attrs)
-    return values[root]
-
-
-# -- meaning -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -196,150 +159,6 @@ def test_promotion():
         scalar.add(x)
 
 
-# -- derivatives ---------------------------------------------------------------------------------------------------
-
-
-def test_the_generated_file_is_up_to_date():
-    """Proves every derivative with SymPy on the way. If it differs: `python -m symgrad.ops.generate`."""
-    assert Path(derived.__file__).read_text(encoding="utf8") == generate.source()
-
-
-def is_analytic(name):
-    """Tell whether neither a row's formula nor its derivatives choose."""
-    row = ROWS[name]
-    texts = [expand(generate.call_of(row)), *map(expand, derivative_of(name))]
-    return row.smooth and not any(call in CHOICES for text in texts for call in calls_in(text))
-
-
-def calls_in(formula):
-    found = []
-    fold(formula, lambda leaf: None, lambda name, args: found.append(name))
-    return found
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if is_analytic(name)])
-def test_every_smooth_derivative_is_proved_symbolically(name):
-    row = ROWS[name]
-    assert set(generate.proofs(row)) == {"symbolic"}
-
-
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_derivatives_are_central_differences(name):
-    row = ROWS[name]
-    for case in row.cases:
-        if not any(s.dtype == "float" for s in case.operands):
-            continue
-        arrays = draw(case, n=16, seed=3)
-        env = dict(zip(OPERANDS, arrays, strict=False))
-        env["out"] = row.oracle(*arrays)
-        for position, (array, derivative) in enumerate(zip(arrays, derivative_of(name), strict=True)):
-            if array.dtype.kind != "f":
-                assert derivative is Num(0)
-                continue
-            h = 1e-6
-            below, above = (row.oracle(*arrays[:position], array + s, *arrays[position + 1 :]) for s in (-h, h))
-            got = np.broadcast_to(compute(derivative, env, FLOAT64), env["out"].shape)
-            np.testing.assert_allclose(got, (above - below) / (2 * h), rtol=1e-7, atol=1e-8)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_derivatives_speak_of_operands_and_result_only(name):
-    row = ROWS[name]
-    assert len(derivative_of(name)) == row.arity
-    for derivative in derivative_of(name):
-        assert set(variables(derivative)) <= {*OPERANDS[: row.arity], "out"}
-
-
-@pytest.mark.parametrize(
-    ("name", "operands", "expected"),
-    [
-        ("relu", [0.0], [0]),
-        ("relu", [-1.0], [0]),
-        ("relu", [1.0], [1]),
-        ("abs", [0.0], [0]),
-        ("abs", [-2.0], [-1]),
-        ("maximum", [1.0, 1.0], [0.5, 0.5]),
-        ("maximum", [2.0, 1.0], [1, 0]),
-        ("minimum", [1.0, 1.0], [0.5, 0.5]),
-        ("minimum", [2.0, 1.0], [0, 1]),
-        ("floor", [1.0], [0]),
-        ("sign", [0.0], [0]),
-        ("floor_divide", [4.0, 2.0], [0, 0]),
-        ("remainder", [4.0, 2.0], [1, -2]),
-        ("stop_gradient", [4.0], [0]),
-        ("fmod", [-4.0, 2.0], [1, 2]),
-        ("relu6", [0.0], [0]),
-        ("relu6", [6.0], [0]),
-        ("leaky_relu", [0.0, 0.3], [0.3, 0]),
-        ("elu", [0.0, 2.0], [2, 0]),
-        ("celu", [0.0, 2.0], [1, 0]),
-        ("hard_sigmoid", [-3.0], [0]),
-        ("hard_sigmoid", [3.0], [0]),
-        ("hard_tanh", [1.0], [0]),
-        ("hard_swish", [-3.0], [0]),
-        ("hard_swish", [3.0], [1]),
-        ("clip", [0.5, 0.0, 1.0], [1, 0, 0]),
-        ("clip", [0.0, 0.0, 1.0], [0, 1, 0]),
-        ("clip", [1.0, 0.0, 1.0], [0, 0, 1]),
-        ("clip", [0.5, 2.0, 1.0], [0, 0, 1]),
-        ("hypot", [0.0, 0.0], [0, 0]),
-        ("power", [0.0, 2.0], [0, 0]),
-        *[(name, [1.0, 1.0], [0, 0]) for name in ("equal", "not_equal", "less", "less_equal", "greater")],
-    ],
-)
-def test_sub_gradients(name, operands, expected):
-    env = dict(zip(OPERANDS, map(np.asarray, operands), strict=False))
-    env["out"] = ROWS[name].oracle(*env.values())
-    assert [float(compute(d, env, FLOAT64)) for d in derivative_of(name)] == expected
-
-
-FAR = [
-    "tanh",
-    "erf",
-    "erfc",
-    "ndtr",
-    "exp",
-    "atan",
-    "asinh",
-    *(row.name for row in generate.rows() if row.name in activations.__all__),
-]
-
-
-@pytest.mark.parametrize("name", FAR)
-def test_derivatives_are_finite_far_out(name):
-    x = np.array([-100.0, 80.0], np.float32)
-    for derivative in derivative_of(name):
-        operands = [x, np.full_like(x, 0.3)][: ROWS[name].arity]
-        env = dict(zip(OPERANDS, operands, strict=False))
-        assert np.isfinite(compute(derivative, {**env, "out": ROWS[name].oracle(*operands)}, FLOAT32)).all()
-
-
-def test_derivatives_read_as_a_person_writes_them():
-    assert [str(d) for d in derivative_of("tanh")] == ["1 - square(out)"]
-    assert [str(d) for d in derivative_of("relu")] == ["where(x > 0, 1, 0)"]
-    assert [str(d) for d in derivative_of("multiply")] == ["y", "x"]
-
-
-def test_wrong_derivatives_are_not_proved():
-    with pytest.raises(GradientError, match="not proved"):
-        prove(parse("tanh(x)"), "x", parse("1 - out"), [(-2.0, 2.0)])
-    with pytest.raises(GradientError, match="instead of"):
-        prove(parse("abs(x)"), "x", parse("-sign(x)"), [(-2.0, 2.0)])
-    with pytest.raises(GradientError, match="no local derivatives"):
-        derivative_of("astype")
-
-
-def test_a_cotangent_is_scaled_as_a_person_writes_it():
-    g, x, y = (symbol_node(name, (3,), FLOAT32) for name in "gxy")
-    env = {"x": x, "y": y}
-    assert scale(g, parse("0"), env) is None
-    assert scale(g, parse("1"), env) is g
-    assert scale(g, parse("-1"), env) is scalar.negative(g)
-    assert scale(g, parse("1 / y"), env) is scalar.divide(g, y)
-    assert scale(g, parse("-x / y"), env) is scalar.divide(scalar.negative(scalar.multiply(g, x)), y)
-    assert scale(g, parse("cos(x)"), env) is scalar.multiply(g, trigonometry.cos(x))
-
-
 def test_instantiated_numbers_take_the_dtype_of_the_operands():
     x = symbol_node("x", (3,), FLOAT64)
     node = instantiate(parse("where(x > 0, pi, x / 3)"), {"x": x}, FLOAT64)
@@ -356,116 +175,6 @@ def test_instantiated_numbers_take_the_dtype_of_the_operands():
 def test_sympy_is_not_imported(module):
     code = f"import sys, symgrad.ops.{module}; assert 'sympy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# -- the user's own rows -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def define():
-    """Give `elementwise`, and forget the rows afterwards."""
-    before = set(ROWS)
-    yield elementwise
-    for name in set(ROWS) - before:
-        del ROWS[name]
-
-
-OWN = {
-    "swish": (lambda x: x / (1 + sp.exp(-x)), "x * sigmoid(x)"),
-    "own_mish": (lambda x: x * sp.tanh(sp.log(1 + sp.exp(x))), "x * tanh(softplus(x))"),
-    "own_gelu": (lambda x: x * (1 + sp.erf(x / sp.sqrt(2))) / 2, None),
-    "logistic": (lambda x: sp.exp(2 * x) / (1 + sp.exp(2 * x)), "sigmoid(2 * x)"),
-    "leaky": (lambda x: sp.Piecewise((x, x > 0), (0.3 * x, True)), "where(x > 0, x, 0.3 * x)"),
-    "own_hard_swish": (lambda x: x * sp.Min(sp.Max(x + 3, 0), 6) / 6, None),
-    "cubed_distance": (lambda x, y: sp.Abs(x - y) ** 3, None),
-    "greatest": (lambda x, y, z: sp.Max(x, y, z), None),
-    "sawtooth": (lambda x: sp.Mod(x, 1) + sp.ceiling(x), None),
-    "constant_three": (lambda x: 3, "3"),
-    "four": (lambda a, b, c, d: a * b - c / d, "x * y - z / w"),
-}
-
-
-@pytest.mark.parametrize("name", OWN)
-def test_own_operators(define, name):
-    f, text = OWN[name]
-    row = define(name, f, domain=[(0.3, 2.0)] * f.__code__.co_argcount)
-    assert ROWS[name] is row
-    assert text is None or row.structure.formula == text
-    arrays = [np.random.default_rng(k).uniform(0.3, 2.0, 7) for k in range(row.arity)]
-    symbols = sp.symbols("a:d", real=True)[: row.arity]
-    exact = sp.sympify(f(*symbols))
-    expected = [float(exact.subs(dict(zip(symbols, point, strict=True)))) for point in zip(*arrays, strict=True)]
-    out = row.oracle(*arrays)
-    np.testing.assert_allclose(out, expected, rtol=1e-13)
-    env = {**dict(zip(OPERANDS, arrays, strict=False)), "out": out}
-    for k, derivative in enumerate(derivative_of(name)):
-        below, above = (row.oracle(*arrays[:k], arrays[k] + s, *arrays[k + 1 :]) for s in (-1e-6, 1e-6))
-        got = np.broadcast_to(compute(derivative, env, FLOAT64), (7,))
-        np.testing.assert_allclose(got, (above - below) / 2e-6, rtol=1e-7, atol=1e-8)
-
-
-@pytest.mark.parametrize("name", ["swish", "own_mish", "own_gelu", "logistic", "own_hard_swish"])
-def test_own_operators_do_not_overflow(define, name):
-    row = define(name, OWN[name][0])
-    x = np.array([-100.0, -20.0, 0.0, 20.0, 100.0], np.float32)
-    for derivative in derivative_of(name):
-        assert np.isfinite(compute(derivative, {"x": x, "out": row.oracle(x)}, FLOAT32)).all()
-
-
-def test_own_operators_build_nodes_and_compose(define):
-    define("swish", OWN["swish"][0], doc="Give x * sigmoid(x).")
-    x = symbol_node("x", (dim("N"), 3), FLOAT32)
-    node = ROWS["swish"](x)
-    assert (node.op, node.type) == ("swish", x.type)
-    assert str(expand(parse("swish(x)"))) == "x * (where(x < 0, exp(-abs(x)), 1) / (1 + exp(-abs(x))))"
-    assert ROWS["swish"].smooth
-    assert not define("leaky", OWN["leaky"][0]).smooth
-
-
-@pytest.mark.parametrize(
-    ("name", "f", "error"),
-    [
-        ("exp", lambda x: x, FormatError),
-        ("two words", lambda x: x, FormatError),
-        ("class", lambda x: x, FormatError),
-        ("out", lambda x: x, FormatError),
-        ("own", lambda: 1, FormatError),
-        ("own", lambda *x: x[0], FormatError),
-        ("own", lambda a, b, c, d, e: a, FormatError),
-        ("own", lambda x: "x", FormatError),
-        ("own", lambda x: (x, x), FormatError),
-        ("own", lambda x: x > 0, FormatError),
-        ("own", lambda x: x + sp.Symbol("t"), FormatError),
-        ("own", lambda x: sp.Heaviside(x), FormatError),
-        ("own", lambda x: sp.DiracDelta(x), FormatError),
-        ("own", lambda x: sp.Derivative(sp.Function("f")(x), x), FormatError),
-        ("own", lambda x: sp.gamma(x), FormatError),
-        ("own", lambda x: sp.sqrt(-1) * x, FormatError),
-    ],
-)
-def test_own_operators_are_refused(define, name, f, error):
-    before = set(ROWS)
-    with pytest.raises(error):
-        define(name, f)
-    assert set(ROWS) == before
-
-
-def test_a_taken_name_is_refused_a_second_time(define):
-    define("swish", OWN["swish"][0])
-    with pytest.raises(FormatError, match="taken"):
-        define("swish", OWN["swish"][0])
-    with pytest.raises(FormatError, match="one range per operand"):
-        define("other", lambda x, y: x * y, domain=[(0.0, 1.0)])
-
-
-def test_differentiate_to_any_order():
-    third = parse("x * sigmoid(x)")
-    for _ in range(3):
-        third = differentiate(third, "x")
-    x = sp.Symbol("x", real=True)
-    expected = sp.lambdify(x, sp.diff(x / (1 + sp.exp(-x)), x, 3))
-    for point in (-1.5, 0.2, 2.0):
-        assert float(compute(third, {"x": np.asarray(point)}, FLOAT64)) == pytest.approx(expected(point), rel=1e-12)
 
 
 def test_registry_rows_are_the_public_functions():

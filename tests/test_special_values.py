@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import symgrad as sg
-from symgrad.ops import generate
-from symgrad.ops.row import ROWS
+from symgrad.ops import activations, generate
+from symgrad.ops.row import ROWS, Row
 from symgrad.ops.special_values import SPECIAL_VALUES
 
 WITHOUT_FLOATS = {row.name for row in generate.rows() if row.operands in ("bool", "bits", "select")}
@@ -36,6 +36,24 @@ def test_every_row_of_floats_is_in_the_table():
     for name, points in SPECIAL_VALUES.items():
         row = ROWS[name]
         assert {len(point) for point in points} == {row.arity + 1 + row.arity * row.differentiable}
+
+
+ENDS = (-np.inf, -0.0, 0.0, np.inf, np.nan)
+ACTIVATIONS = [row.name for row in vars(activations).values() if isinstance(row, Row)]
+
+
+@pytest.mark.parametrize("name", [name for name in SPECIAL_VALUES if ROWS[name].arity == 1 or name in ACTIVATIONS])
+def test_the_table_has_both_infinities_both_zeros_and_nan(name):
+    listed = {str(point[0]) for point in SPECIAL_VALUES[name]}
+    assert listed >= {str(end) for end in ENDS}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_nan_at_nan_alone(name):
+    """At the infinities value and slope have their limits; no inf * 0 or inf / inf is left."""
+    for point in SPECIAL_VALUES[name]:
+        assert np.isnan(point[ROWS[name].arity]) == np.isnan(point[0])
+        assert np.isnan(point[0]) or not np.isnan(point).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -35,8 +35,10 @@ from symgrad.ops.scalar import equal, log, logical_and, square, where
 from symgrad.shape import Shape, format_shape
 
 __all__ = [
-    "BinaryCrossentropy", "CategoricalCrossentropy", "MeanSquaredError", "SparseCategoricalCrossentropy",
-    "binary_crossentropy", "categorical_crossentropy", "mean_squared_error", "sparse_categorical_crossentropy",
+    "BinaryCrossentropy", "CategoricalCrossentropy", "MeanAbsoluteError", "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "binary_crossentropy", "categorical_crossentropy", "mae", "mean_absolute_error", "mean_squared_error", "mse",
+    "sparse_categorical_crossentropy",
     "get", "label_type", "same_shape",
 ]  # fmt: skip
 
@@ -61,7 +63,7 @@ def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False
     0.3466
     """
     name = "categorical_crossentropy"
-    p = _classes(name, y_pred)
+    p = _classes(name, y_true, y_pred)
     hint = "Integer labels belong to sparse_categorical_crossentropy; sg.one_hot makes rows of them."
     y = cast(same_shape(name, as_expr(y_true), p, hint), p.dtype)
     terms = y * log_softmax(p, axis=-1) if check_flag("from_logits", from_logits) else _times_log(y, p)
@@ -80,7 +82,7 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     >>> round(float(evaluate(loss)), 4)
     0.3466
     """
-    p = _classes("sparse_categorical_crossentropy", y_pred)
+    p = _classes("sparse_categorical_crossentropy", y_true, y_pred)
     y = class_labels("sparse_categorical_crossentropy", as_expr(y_true), p)
     if check_flag("from_logits", from_logits):
         return _average(-pick(log_softmax(p, axis=-1), y))
@@ -98,7 +100,7 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> 
     >>> round(float(evaluate(binary_crossentropy([1, 0], np.array([0.5, 0.0])))), 4)
     0.3466
     """
-    p = _floats("binary_crossentropy", y_pred)
+    p = _floats("binary_crossentropy", y_true, y_pred)
     y = cast(same_shape("binary_crossentropy", as_expr(y_true), p), p.dtype)
     if check_flag("from_logits", from_logits):
         return _average(softplus(p) - y * p)
@@ -116,9 +118,26 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Expr:
     >>> float(evaluate(mean_squared_error([1.0, 2.0], [1.0, 4.0])))
     2.0
     """
-    p = _floats("mean_squared_error", y_pred)
+    p = _floats("mean_squared_error", y_true, y_pred)
     y = cast(same_shape("mean_squared_error", as_expr(y_true), p), p.dtype)
     return _average(square(p - y))
+
+
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Expr:
+    """Average abs(p - y) over the batch and all other axes; its slope where p is y counts as 0.
+
+    Labels (N,) fit predictions (N, 1). Raises ShapeError where the shapes differ.
+
+    >>> from symgrad.interpreter import evaluate
+    >>> float(evaluate(mean_absolute_error([1.0, 2.0], [1.0, 4.0])))
+    1.0
+    """
+    p = _floats("mean_absolute_error", y_true, y_pred)
+    y = cast(same_shape("mean_absolute_error", as_expr(y_true), p), p.dtype)
+    return _average(abs(p - y))
+
+
+mse, mae = mean_squared_error, mean_absolute_error
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------
@@ -135,16 +154,17 @@ def _average(loss: Expr) -> Expr:
     return loss if loss.ndim == 0 else mean(loss)
 
 
-def _floats(name: str, y_pred: Any) -> Expr:
+def _floats(name: str, y_true: Any, y_pred: Any) -> Expr:
     p = as_expr(y_pred)
     if not p.dtype.is_float:
-        where = where_text([p])
-        raise DTypeError(f"{name}: predictions are floats", got=f"{describe(p)} of {p.dtype}", where=where)
+        got = f"{describe(p)} of {p.dtype}"
+        hint = "The labels come first: (y_true, y_pred)." if as_expr(y_true).dtype.is_float else ""
+        raise DTypeError(f"{name}: predictions are floats", got=got, where=where_text([p]), hint=hint)
     return p
 
 
-def _classes(name: str, y_pred: Any) -> Expr:
-    p = _floats(name, y_pred)
+def _classes(name: str, y_true: Any, y_pred: Any) -> Expr:
+    p = _floats(name, y_true, y_pred)
     if p.ndim == 0:
         raise ShapeError(f"{name}: predictions have an axis of classes", got=describe(p), where=where_text([p]))
     return p
@@ -223,15 +243,25 @@ class MeanSquaredError:
         return mean_squared_error(y_true, y_pred)
 
 
+@dataclass(frozen=True, slots=True)
+class MeanAbsoluteError:
+    """`mean_absolute_error` as an object, for `compile(loss=...)`."""
+
+    def __call__(self, y_true: Any, y_pred: Any) -> Expr:
+        """Give the loss."""
+        return mean_absolute_error(y_true, y_pred)
+
+
 LOSSES: dict[str, LossFunction] = {
     "categorical_crossentropy": categorical_crossentropy,
     "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
     "binary_crossentropy": binary_crossentropy,
     "mean_squared_error": mean_squared_error, "mse": mean_squared_error,
+    "mean_absolute_error": mean_absolute_error, "mae": mean_absolute_error,
 }  # fmt: skip
 
 _CLASSES: tuple[Callable[[], LossFunction], ...] = (
-    CategoricalCrossentropy, SparseCategoricalCrossentropy, BinaryCrossentropy, MeanSquaredError,
+    CategoricalCrossentropy, SparseCategoricalCrossentropy, BinaryCrossentropy, MeanSquaredError, MeanAbsoluteError,
 )  # fmt: skip
 
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from symgrad.expr import Expr
 from symgrad.nn.lookup import find
-from symgrad.nn.losses import LOSSES, class_labels, mean_squared_error, same_shape
+from symgrad.nn.losses import LOSSES, class_labels, mean_absolute_error, mean_squared_error, same_shape
 from symgrad.ops.composite import mean
 from symgrad.ops.reduce import argmax
 from symgrad.ops.row import as_expr
 from symgrad.ops.scalar import equal, greater
 
 __all__ = [
-    "accuracy", "binary_accuracy", "categorical_accuracy", "mean_squared_error", "sparse_categorical_accuracy",
-    "get", "name_of",
+    "accuracy", "binary_accuracy", "categorical_accuracy", "mean_absolute_error", "mean_squared_error",
+    "sparse_categorical_accuracy", "get", "name_of",
 ]  # fmt: skip
 
 Metric = Callable[[Any, Any], Expr]

@@ -21,15 +21,16 @@ Sources: Tieleman and Hinton 2012 (RMSprop), Kingma and Ba 2015 (Adam), Sutskeve
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from symgrad import side
 from symgrad.dtypes import FLOAT32, DType
-from symgrad.errors import ShapeError
+from symgrad.errors import ShapeError, nearest
 from symgrad.expr import Expr, Parameter, parameter_node
 from symgrad.nn.lookup import check_flag, find
 from symgrad.ops.row import as_expr, cast, describe, label
@@ -66,9 +67,14 @@ class Hyperparameter:
 
     @number.setter
     def number(self, new: float) -> None:
+        """Set the number: what is compiled already uses it from the next call on."""
         self._number = new
         for node in self._nodes.values():
             node.value = np.asarray(new)
+
+
+# What other libraries, and formulas, call the arguments of optimizers.
+ELSEWHERE = {"lr": "learning_rate", "eps": "epsilon", "beta1": "beta_1", "beta2": "beta_2", "alpha": "rho"}
 
 
 class Optimizer:
@@ -76,6 +82,17 @@ class Optimizer:
 
     An optimizer belongs to one training run at a time: slots are found by parameter, the step counter is shared.
     """
+
+    def __new__(cls, *numbers: Any, **named: Any) -> Self:
+        """Refuse arguments that the class does not take, naming those that it does."""
+        taken = inspect.signature(cls.__init__).parameters
+        for name in named if all(p.kind is not p.VAR_KEYWORD for p in taken.values()) else ():
+            if name not in taken:
+                meant = ELSEWHERE.get(name)
+                own = [option for option in taken if option != "self"]
+                hint = f"It is called {meant!r} here." if meant in taken else nearest(name, own)
+                raise TypeError(f"{cls.__name__} takes no {name!r}. {hint}")
+        return super().__new__(cls)
 
     def __init__(self, **numbers: float) -> None:
         self._hyper = {name: Hyperparameter(name, number) for name, number in numbers.items()}
@@ -121,6 +138,7 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, new: float) -> None:
+        """Set the learning rate; ValueError unless it is finite and 0 or more."""
         self._hyper["lr"].number = _not_negative("learning_rate", new)
 
     @property

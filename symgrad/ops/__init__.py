@@ -35,6 +35,7 @@ from symgrad.ops.composite import log_softmax, logsumexp, mean, softmax, var
 from symgrad.ops.decompositions import inv, logdet
 from symgrad.ops.facts import assume
 from symgrad.ops.fill import (
+    arange,
     diagonal,
     eye,
     full,
@@ -49,7 +50,6 @@ from symgrad.ops.fill import (
 )
 from symgrad.ops.index import one_hot, pick, take, take_along_axis
 from symgrad.ops.layout import (
-    arange,
     broadcast_to,
     concatenate,
     expand_dims,

@@ -5,8 +5,8 @@ functions where an operand has a default (`leaky_relu elu celu`) or a choice is 
 derivatives do not overflow; those of one exponential have it of a negative number. It must not know how a row becomes
 machine code.
 
-Defaults are Keras'. Where a formula multiplies an infinity by 0 (silu, gelu, mish, hard_swish at -inf) or divides two
-infinities (softsign) the result is NaN.
+Defaults are Keras'. Values and derivatives at the infinities are the limits there: where a factor is 0 far out, or two
+magnitudes would be divided, x is limited to where the result has reached its limit in both float types.
 """
 
 from __future__ import annotations
@@ -42,13 +42,19 @@ def _softplus(x: np.ndarray) -> np.ndarray:
 
 
 def _elu_oracle(x: np.ndarray, alpha: np.ndarray | float) -> np.ndarray:
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+    return np.where(x > 0, x, alpha * np.expm1(np.where(x > 0, 0, x)))
 
 
 def _gelu_tanh_oracle(x: float) -> float:
     v = math.sqrt(8 / math.pi) * x * (1 + 0.044715 * min(x * x, 1e100))
     tail = math.exp(-abs(v))
     return max(x, -60) * (tail if x < 0 else 1) / (1 + tail)
+
+
+def _softsign_oracle(x: np.ndarray) -> np.ndarray:
+    limited: np.ndarray = np.clip(x, -1e30, 1e30)
+    result: np.ndarray = limited / (1 + np.abs(limited))
+    return result
 
 
 # -- rectifiers ------------------------------------------------------------------------------------------------------
@@ -70,7 +76,7 @@ _leaky_relu = scalar(
     latex=r"\operatorname{leaky\_relu}({x}, {y})", doc="Give x above 0 and y * x below.",
 )  # fmt: skip
 _elu = scalar(
-    "elu", _elu_oracle, "where(x > 0, x, y * expm1(minimum(x, 0)))", domain=(REAL, POSITIVE),
+    "elu", _elu_oracle, "where(x > 0, x, y * expm1(minimum(0, x)))", domain=(REAL, POSITIVE),
     derivatives=("where(x > 0, 1, y * exp(minimum(x, 0)))", "expm1(minimum(x, 0))"), smooth=False,
     sub_gradient="y at 0", latex=r"\operatorname{elu}({x}, {y})", doc="Give x above 0 and y * (exp(x) - 1) below.",
 )  # fmt: skip
@@ -81,11 +87,11 @@ selu = scalar(
     doc="Give 1.0507 * elu(x, 1.6733): self-normalising.",
 )  # fmt: skip
 _celu = scalar(
-    "celu", lambda x, y: np.where(x > 0, x, y * np.expm1(np.minimum(x, 0) / y)),
-    "where(x > 0, x, y * expm1(minimum(x, 0) / y))", domain=(REAL, POSITIVE),
+    "celu", lambda x, y: np.where(x > 0, x, y * np.expm1(np.where(x > 0, 0, x) / y)),
+    "where(x > 0, x, y * expm1(minimum(0, x) / y))", domain=(REAL, POSITIVE),
     derivatives=(
         "where(x > 0, 1, exp(minimum(x, 0) / y))",
-        "expm1(minimum(x, 0) / y) - minimum(x, 0) / y * exp(minimum(x, 0) / y)",
+        "expm1(minimum(x, 0) / y) - clip(x / y, -1000, 0) * exp(minimum(x, 0) / y)",
     ),
     smooth=False, sub_gradient="1 at 0 (the first derivative is continuous)",
     latex=r"\operatorname{celu}({x}, {y})", doc="Give x above 0 and y * (exp(x / y) - 1) below, y > 0.",
@@ -93,8 +99,8 @@ _celu = scalar(
 
 # -- the logistic function and its kin -------------------------------------------------------------------------------
 
-sigmoid = scalar(  # the exponential of -|x| neither overflows nor loses the lower tail
-    "sigmoid", _sigmoid, "where(x < 0, exp(-abs(x)), 1) / (1 + exp(-abs(x)))", derivatives=("out * (1 - out)",),
+sigmoid = scalar(
+    "sigmoid", _sigmoid, derivatives=("out * (1 - out)",),
     latex=r"\sigma({x})", doc="Give the logistic function 1 / (1 + exp(-x)).",
 )  # fmt: skip
 softplus = scalar(
@@ -106,16 +112,18 @@ log_sigmoid = scalar(
     latex=r"\log \sigma({x})", doc="Give log(sigmoid(x)), finite where sigmoid(x) rounds to 0.",
 )  # fmt: skip
 silu = scalar(
-    "silu", lambda x: x * _sigmoid(x), "x * sigmoid(x)", derivatives=("sigmoid(x) * (1 + x * sigmoid(-x))",),
+    "silu", lambda x: np.maximum(x, -1000) * _sigmoid(x),
+    derivatives=("sigmoid(x) * (1 + clip(x, -1000, 1000) * sigmoid(-x))",),
     latex=r"\operatorname{silu}({x})", doc="Give x * sigmoid(x), also called swish.",
 )  # fmt: skip
 mish = scalar(
-    "mish", lambda x: x * np.tanh(_softplus(x)), "x * tanh(softplus(x))",
-    derivatives=("tanh(softplus(x)) + x * sigmoid(x) * (1 - square(tanh(softplus(x))))",),
+    "mish", lambda x: np.maximum(x, -1000) * np.tanh(_softplus(x)),
+    derivatives=("tanh(softplus(x)) + clip(x, -1000, 1000) * sigmoid(x) * (1 - square(tanh(softplus(x))))",),
     latex=r"\operatorname{mish}({x})", doc="Give x * tanh(softplus(x)).",
 )  # fmt: skip
 softsign = scalar(
-    "softsign", lambda x: x / (1 + np.abs(x)), "x / (1 + abs(x))", derivatives=("1 / square(1 + abs(x))",),
+    "softsign", _softsign_oracle, "clip(x, -1e30, 1e30) / (1 + abs(clip(x, -1e30, 1e30)))",
+    derivatives=("square(1 / (1 + abs(x)))",),
     smooth=False, sub_gradient="1 at 0 (the first derivative is continuous)",
     latex=r"\operatorname{softsign}({x})", doc="Give x / (1 + abs(x)).",
 )  # fmt: skip
@@ -123,14 +131,15 @@ softsign = scalar(
 # -- Gauss' error linear unit ----------------------------------------------------------------------------------------
 
 _gelu = scalar(
-    "gelu", by_element(lambda x: x * 0.5 * math.erfc(-x * math.sqrt(0.5))), "x * ndtr(x)",
-    derivatives=("ndtr(x) + x * exp(-0.5 * square(x)) / sqrt(2 * pi)",),
+    "gelu", by_element(lambda x: max(x, -40) * 0.5 * math.erfc(-x * math.sqrt(0.5))),
+    derivatives=("ndtr(x) + clip(x, -40, 40) * exp(-0.5 * square(x)) / sqrt(2 * pi)",),
     latex=r"\operatorname{gelu}({x})", doc="Give x times the distribution function of the standard normal law.",
 )  # fmt: skip
-_V = "(sqrt(8 / pi) * x * (1 + 0.044715 * square(x)))"
+_X = "clip(x, -40, 40)"
+_V = f"(sqrt(8 / pi) * {_X} * (1 + 0.044715 * square({_X})))"
 _gelu_tanh = scalar(
     "gelu_tanh", by_element(_gelu_tanh_oracle),
-    derivatives=(f"sigmoid{_V} * (1 + sqrt(8 / pi) * x * (1 + 0.134145 * square(x)) * sigmoid(-{_V}))",),
+    derivatives=(f"sigmoid{_V} * (1 + sqrt(8 / pi) * {_X} * (1 + 0.134145 * square({_X})) * sigmoid(-{_V}))",),
     latex=r"\operatorname{gelu_{tanh}}({x})",
     doc="Give x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2, an approximation of gelu.",
 )  # fmt: skip
@@ -148,8 +157,8 @@ hard_tanh = scalar(
     latex=r"\operatorname{hard\_tanh}({x})", doc="Give x limited to [-1, 1].",
 )  # fmt: skip
 hard_swish = scalar(
-    "hard_swish", lambda x: x * (np.clip(x + 3, 0, 6) / 6), "x * hard_sigmoid(x)", domain=(WIDE,),
-    derivatives=("where(x > -3, where(x < 3, (2 * x + 3) / 6, 1), 0)",), smooth=False,
+    "hard_swish", lambda x: np.maximum(x, -3) * (np.clip(x + 3, 0, 6) / 6), "maximum(x, -3) * hard_sigmoid(x)",
+    domain=(WIDE,), derivatives=("where(x > -3, where(x < 3, (2 * x + 3) / 6, 1), 0)",), smooth=False,
     sub_gradient="0 at -3 and 1 at 3", latex=r"\operatorname{hard\_swish}({x})", doc="Give x * hard_sigmoid(x).",
 )  # fmt: skip
 

@@ -47,12 +47,13 @@ def canonical(left: Sequence[Hashable], right: Sequence[Hashable], out: Sequence
 
 
 def _aligned(x: Expr, labels: Sequence[Hashable], out: Sequence[Hashable]) -> Expr:
-    """Bring axes into the order of `out`, with an axis of size 1 for each label that x does not have."""
+    """Bring axes into the order of `out`, with an axis of size 1 for each label between them that x does not have."""
     order = tuple(labels.index(label) for label in out if label in labels)
     if order != tuple(range(x.ndim)):
         x = ROWS["transpose"](x, axes=order)
     sizes = iter(x.shape)
-    shape = tuple(next(sizes) if label in labels else 1 for label in out)
+    first = min((place for place, label in enumerate(out) if label in labels), default=len(out))
+    shape = tuple(next(sizes) if label in labels else 1 for label in out[first:])
     return x if x.shape == shape else ROWS["reshape"](x, shape=shape)
 
 

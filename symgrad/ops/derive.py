@@ -44,12 +44,17 @@ def differentiate(formula: Formula, name: str) -> Formula:
 def formula_of_function(f: Callable[..., Any], count: int) -> Formula:
     """Call a function with real SymPy symbols x, y, z, w and give its result as a formula.
 
-    Raises FormatError where the result is no real function of these symbols in closed form.
+    Raises FormatError where the function does not take SymPy symbols, or the result is no real function of these in
+    closed form.
     """
     import sympy as sp
 
     symbols = [to_sympy(Var(name)) for name in OPERANDS[:count]]
-    result = f(*symbols)
+    try:
+        result = f(*symbols)
+    except TypeError as error:  # what math, NumPy and symgrad itself say to a symbol of SymPy's
+        hint = "Write it with SymPy's functions: sympy.exp, not math.exp, np.exp or sg.exp."
+        raise FormatError("the function does not take SymPy symbols", got=str(error), hint=hint) from error
     if isinstance(result, (int, float)) and not isinstance(result, bool):
         result = sp.sympify(result)
     if not isinstance(result, sp.Expr):

@@ -1,30 +1,102 @@
-"""Tensors made of nothing but their shape, and matrices by their diagonal: `full eye`, `diagonal trace tril triu`.
+"""Tensors made of nothing but their shape, and matrices by their diagonal: `arange full eye`, `diagonal tril triu`.
 
-In: shapes, which may be symbolic, and operands whose axes are taken as matrices. Out: broadcast numbers, masks that
-compare row and column numbers, and the row `diagonal`. It must not know what reads them.
+In: shapes, which may be symbolic, and operands whose axes are taken as matrices. Out: the row `arange`, which counts;
+broadcast numbers; masks that compare row and column numbers; and the row `diagonal`. It must not know what reads them.
 """
 
 from __future__ import annotations
 
+import math
+import operator
 from typing import Any
 
 import numpy as np
 
-from symgrad.dtypes import DEFAULT_FLOAT, DType, as_dtype
-from symgrad.errors import ShapeError
+from symgrad.dtypes import BOOL, DEFAULT_FLOAT, DType, as_dtype, weak_kind
+from symgrad.errors import DTypeError, ShapeError
 from symgrad.expr import Expr, TensorType, Type
-from symgrad.ops.axes import as_shape, as_sizes, may_be_negative, normalize_axis
-from symgrad.ops.layout import ARANGE, BROADCAST_TO, expand_dims
+from symgrad.ops.axes import as_shape, as_sizes, is_negative, may_be_negative, normalize_axis
+from symgrad.ops.layout import BROADCAST_TO, expand_dims
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, cast, describe, register, where_text
-from symgrad.ops.slicing import SLICE
-from symgrad.ops.structure import Layout
-from symgrad.shape import Size, dim
+from symgrad.ops.slicing import SLICE, slice_length
+from symgrad.ops.structure import Coordinate, Indices, Layout
+from symgrad.shape import Dim, Size, dim
 
 __all__ = [
-    "diagonal", "eye", "full", "full_like", "ones", "ones_like", "trace", "tril", "triu", "zeros", "zeros_like",
+    "arange", "diagonal", "eye", "full", "full_like", "ones", "ones_like", "trace", "tril", "triu", "zeros",
+    "zeros_like",
 ]  # fmt: skip
 
 n = dim("n")
+
+
+# -- arange -------------------------------------------------------------------------------------------------------
+
+
+def _infer_arange(args: tuple[Expr, ...], attrs: Attrs) -> Type:
+    if is_negative(attrs["size"]):
+        raise ShapeError("arange: the number of elements is negative", got=str(attrs["size"]))
+    return TensorType((attrs["size"],), attrs["dtype"])
+
+
+def _arange_value(node: Expr, index: Indices) -> Size:
+    start: Size = node.attrs["start"]
+    step: int = node.attrs["step"]
+    return start + step * index[0]
+
+
+ARANGE: Row = register(
+    Row(
+        name="arange", structure=Coordinate(_arange_value), arity=0, infer=_infer_arange, vjp=lambda node, g: (),
+        oracle=lambda *, start, step, size, dtype: (np.arange(size) * step + start).astype(dtype.numpy),
+        differentiable=False, doc="start, start + step, ...: `size` numbers.",
+        cases=(
+            Case((), {"start": 0, "step": 1, "size": n, "dtype": DType.INT64}),
+            Case((), {"start": n, "step": -2, "size": n, "dtype": DType.INT32}),
+            Case((), {"start": 3, "step": 2, "size": n, "dtype": DType.FLOAT32}),
+        ),
+    )
+)  # fmt: skip
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Expr:
+    """Give the numbers from start to stop (not included) in steps; one argument is the stop.
+
+    Bounds are ints, dimensions (the step an int), or Python floats. The dtype is int64, float32 where a float is given.
+
+    >>> arange(n).shape, arange(n, 0, -2).shape, arange(0.0, 1.0, 0.25).dtype.name
+    ((n,), ((n + 1)//2,), 'FLOAT32')
+    """
+    first, last = (0, start) if stop is None else (start, stop)
+    if any(weak_kind(v) == "f" for v in (first, last, step)):
+        return _float_range(float(first), float(last), float(step), as_dtype(dtype or DEFAULT_FLOAT))
+    element = as_dtype(dtype or DType.INT64)
+    if element is BOOL:
+        raise DTypeError("arange has no bool form", hint="Compare: sg.arange(2) != 0.")
+    begin, end = as_sizes((first, last), "arange")
+    stride = _int_step(step)
+    return ARANGE(start=begin, step=stride, size=_count(begin, end, stride), dtype=element)
+
+
+def _count(start: Size, stop: Size, step: int) -> Size:
+    ahead = stop - start if step > 0 else start - stop
+    return 0 if is_negative(ahead) else slice_length(start, stop, step)
+
+
+def _int_step(step: Any) -> int:
+    if isinstance(step, (bool, Dim)) or not hasattr(step, "__index__"):
+        raise TypeError(f"arange: the step is an int, not {step!r}")
+    if operator.index(step) == 0:
+        raise ValueError("arange: the step is 0. Use sg.broadcast_to for equal elements.")
+    return operator.index(step)
+
+
+def _float_range(start: float, stop: float, step: float, dtype: DType) -> Expr:
+    if step == 0.0:
+        raise ValueError("arange: the step is 0. Use sg.broadcast_to for equal elements.")
+    count = max(0, math.ceil((stop - start) / step))
+    index = ARANGE(start=0, step=1, size=count, dtype=dtype)
+    return ROWS["add"](ROWS["multiply"](index, step), start)
 
 
 # -- one number ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from symgrad.dtypes import DType, as_dtype
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError
 from symgrad.expr import Buffer, Expr, TensorType, Type, literal
 from symgrad.ops.axes import normalize_axis
-from symgrad.ops.layout import ARANGE, broadcast_to, expand_dims, moveaxis, ravel
+from symgrad.ops.fill import ARANGE
+from symgrad.ops.layout import broadcast_to, expand_dims, moveaxis, ravel
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, cast, describe, register, where_text
 from symgrad.ops.structure import Composite, Gather, Indices, Scatter
 from symgrad.shape import Shape, Size, broadcast_shapes, checked_size, dim, format_shape

@@ -17,15 +17,19 @@ from symgrad.expr import Expr, TupleType, Type, buffer_node, constant_node, dim_
 from symgrad.ops.axes import as_shape
 from symgrad.ops.row import Attrs, Row, as_expr, register
 from symgrad.ops.structure import Leaf, Project
-from symgrad.shape import Dim, Size, dim
+from symgrad.shape import Dim, Shape, Size, dim, format_shape
 
 __all__ = ["constant", "dim", "symbol"]
 
-# What may be declared of a symbol, and what it licenses.
+# What may be declared of a tensor.
 FACTS = {
-    "rows_sum_to_one": "the elements along the last axis sum to 1: labels of categorical cross-entropy",
     "finite": "no element is an infinity or NaN",
     "nonzero": "no element is 0",
+    "positive": "every element is > 0, and so neither 0 nor NaN",
+    "nonnegative": "every element is >= 0",
+    "integer_valued": "every element is a whole number, whatever the dtype",
+    "rows_sum_to_one": "the elements along the last axis sum to 1: labels of categorical cross-entropy",
+    "symmetric": "the last two axes may be swapped",
 }
 
 
@@ -34,7 +38,7 @@ def symbol(name: str, shape: Any = (), dtype: Any = "float32", facts: Collection
 
     - `name`: a Python identifier, or several joined by `/`.
     - `shape`: ints and dimensions, `()` for a scalar.
-    - `facts`: properties that rewrites may rely on: `rows_sum_to_one`, `finite`, `nonzero`.
+    - `facts`: properties that rewrites may rely on, such as `positive`: those of `assume`, which says what they mean.
 
     Equal declarations give the same object. Raises ShapeError, DTypeError or ValueError for what cannot be declared.
 
@@ -45,12 +49,25 @@ def symbol(name: str, shape: Any = (), dtype: Any = "float32", facts: Collection
     what = f"symbol {check_name(name)!r}"
     sizes, element = as_shape(shape, what), as_dtype("float32" if dtype is None else dtype)
     declared = (facts,) if isinstance(facts, str) else tuple(facts)
-    for fact in declared:
+    check_fact_names(what, declared)
+    check_facts(what, declared, sizes)
+    return symbol_node(name, sizes, element, tuple(dict.fromkeys(declared)))
+
+
+def check_fact_names(what: str, facts: Collection[str]) -> None:
+    """Raise ValueError for a fact that does not exist."""
+    for fact in facts:
         if fact not in FACTS:
             raise ValueError(f"{what}: unknown fact {fact!r}. {nearest(str(fact), FACTS)}")
-    if "rows_sum_to_one" in declared and not sizes:
-        raise ShapeError(f"{what}: a scalar has no rows that sum to one")
-    return symbol_node(name, sizes, element, tuple(dict.fromkeys(declared)))
+
+
+def check_facts(what: str, facts: Collection[str], shape: Shape, got: str = "", where: str = "") -> None:
+    """Raise ShapeError for a fact that a tensor of this shape cannot have."""
+    if "rows_sum_to_one" in facts and not shape:
+        raise ShapeError(f"{what}: a scalar has no rows that sum to one", got=got, where=where)
+    if "symmetric" in facts and (len(shape) < 2 or shape[-1] != shape[-2]):
+        got = got or format_shape(shape)
+        raise ShapeError(f"{what}: only square matrices, the last two axes, are symmetric", got=got, where=where)
 
 
 def constant(value: Any, dtype: Any = None) -> Expr:

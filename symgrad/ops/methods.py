@@ -16,7 +16,8 @@ import numpy as np
 from symgrad.dtypes import as_dtype
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, rebuild, topological
-from symgrad.ops import composite, fill, layout, linalg, norms, rearrange, reduce, scalar
+from symgrad.ops import composite, fill, layout, linalg, norms, order, rearrange, reduce, scalar
+from symgrad.ops.formulas import expression_to_sympy
 from symgrad.ops.getitem import getitem
 from symgrad.ops.index import take
 from symgrad.ops.row import ROWS, as_expr, cast, describe, is_operand
@@ -144,6 +145,30 @@ def _std(x: Expr, axis: Any = None, dtype: Any = None, out: None = None, ddof: i
     return _reduction(partial(norms.std, ddof=ddof))(x, axis, dtype, out, keepdims)
 
 
+def _running(function: Callable[..., Expr]) -> Callable[..., Expr]:
+    def method(x: Expr, axis: Any = None, dtype: Any = None, out: None = None) -> Expr:
+        if out is not None:
+            raise TypeError("a running sum or product of an expression cannot write to an array: leave out=None")
+        return function(x if dtype is None else cast(x, as_dtype(dtype)), axis=axis)
+
+    method.__doc__ = function.__doc__
+    return method
+
+
+def _ordering(function: Callable[..., Expr]) -> Callable[..., Expr]:
+    """Make a method with NumPy's parameters; every kind of sort is the stable one."""
+
+    def method(
+        x: Expr, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None, descending: bool = False
+    ) -> Expr:
+        if order is not None:
+            raise TypeError("an expression has no fields to sort by: leave order=None")
+        return function(x, axis=axis, descending=descending)
+
+    method.__doc__ = function.__doc__
+    return method
+
+
 def _reshape(x: Expr, *shape: Any, order: str = "C") -> Expr:
     """Give the same elements in another shape: x.reshape(2, 3) or x.reshape((2, 3))."""
     if order != "C":
@@ -191,11 +216,14 @@ METHODS: dict[str, Callable[..., Any]] = {
     "max": _position(reduce.max), "min": _position(reduce.min),
     "argmax": _position(reduce.argmax), "argmin": _position(reduce.argmin),
     "any": _position(reduce.any), "all": _position(reduce.all),
+    "cumsum": _running(order.cumsum), "cumprod": _running(order.cumprod),
+    "argsort": _ordering(order.argsort), "sort": _ordering(order.sort),
     "reshape": _reshape, "ravel": layout.ravel, "flatten": layout.ravel, "squeeze": layout.squeeze,
     "transpose": _transpose, "swapaxes": layout.swapaxes,
     "T": _as_property(layout.transpose), "mT": _as_property(layout.matrix_transpose),
     "diagonal": fill.diagonal, "trace": fill.trace, "repeat": rearrange.repeat,
     "astype": scalar.astype, "dot": linalg.dot, "take": take, "subs": subs,
+    "to_sympy": expression_to_sympy,
 }  # fmt: skip
 
 OPERATORS.update({name: _arithmetic(name) for name in ARITHMETIC})

@@ -37,16 +37,21 @@ def _define(node: Expr) -> Expr:
     return ROWS["sqrt"](ROWS["sum"](ROWS["square"](node.args[0]), **node.attrs))
 
 
+def _of_nonzero(node: Expr, value: Expr) -> Expr:
+    """Give the value where the length is not 0, and 0 where it is; NaN stays."""
+    return ROWS["where"](node != 0, value, 0)
+
+
 def _vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     """Give the direction of x, scaled; for one norm of all elements the scalars stay scalars."""
     (x,) = node.args
     if node.ndim == 0:
-        return (g * x / node,)
-    return (spread(g, node) * x / spread(node, node),)
+        return (g * x * _of_nonzero(node, 1 / node),)
+    return (x * spread(_of_nonzero(node, g / node), node),)
 
 
 def _jvp(node: Expr, tangents: Tangents) -> Expr:
-    return ROWS["sum"](node.args[0] * tangents[0], **node.attrs) / node
+    return _of_nonzero(node, ROWS["sum"](node.args[0] * tangents[0], **node.attrs) / node)
 
 
 def _oracle(x: np.ndarray, *, axes: Axes, keepdims: bool) -> np.ndarray:
@@ -57,7 +62,7 @@ _n = dim("n")
 _norm = register(Row(
     name="norm", arity=1, operands="float", infer=_infer, structure=Composite(_define), vjp=_vjp, jvp=_jvp,
     oracle=_oracle, symbol="norm", doc="Euclidean length over axes.",
-    sub_gradient="NaN at zero, from which no direction leads",
+    sub_gradient="0 at zero, where every vector no longer than 1 is a sub-gradient.",
     cases=tuple(
         Case((Sample((_n, 3), 0.5, 2.0),), {"axes": axes, "keepdims": keepdims}, (1, 3, 17, 64))
         for axes, keepdims in (((0,), False), ((1,), True), ((0, 1), False))

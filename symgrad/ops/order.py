@@ -1,8 +1,9 @@
-"""Rows along an ordered axis: cumsum, cumprod, argsort, sort, searchsorted, and top_k over them.
+"""Rows along an ordered axis: cumsum, cumprod, recurrence, argsort, sort, searchsorted, and top_k over them.
 
-In: an operand and one axis. Out: Sequential nodes, whose steps each need the ones before; a sort is the elements taken
-at the positions that argsort gives, so its gradient goes back to where they came from. NaN is greater than every
-number. It must not know loops or scratch memory.
+In: an operand and one axis. Out: Sequential nodes, whose steps each need the ones before. A linear recurrence is what
+running products become when they are differentiated, and recurrences become when they are: nothing divides by an
+element. A sort is the elements taken at the positions that argsort gives, so its gradient goes back to where they came
+from. NaN is greater than every number. It must not know loops or scratch memory.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from symgrad.expr import Expr, TensorType, Type
 from symgrad.ops.axes import normalize_axis
 from symgrad.ops.index import take_along_axis
 from symgrad.ops.layout import flip, ravel
+from symgrad.ops.reduce import shifted
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, register, where_text
 from symgrad.ops.structure import Composite, Sequential
 from symgrad.shape import Size, bounds, dim
@@ -54,14 +56,49 @@ def _cumsum_vjp(node: Expr, g: Expr) -> tuple[Expr]:
     return (_from_the_end(g, node.attrs["axis"]),)
 
 
+def _recurrence_oracle(a: np.ndarray, b: np.ndarray, *, axis: int) -> np.ndarray:
+    a, out = np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0).copy()
+    for k in range(1, len(out)):
+        out[k] += a[k] * out[k - 1]
+    return np.moveaxis(out, 0, axis)
+
+
+def _infer_recurrence(args: tuple[Expr, ...], attrs: Attrs) -> TensorType:
+    a, b = args
+    if a.shape != b.shape:
+        got = f"{describe(a)}, {describe(b)}"
+        raise ShapeError("recurrence: every term needs a factor", got=got, where=where_text(args))
+    return _infer_along((b,), attrs)
+
+
+def _backward(a: Expr, g: Expr, axis: int) -> Expr:
+    """Solve the recurrence of the transposed system: each element is its g, and the next one times the next factor."""
+    return flip(RECURRENCE(shifted(flip(a, axis), axis, 0), flip(g, axis), axis=axis), axis)
+
+
+def _recurrence_vjp(node: Expr, g: Expr) -> tuple[Expr, Expr]:
+    axis = node.attrs["axis"]
+    whole = _backward(node.args[0], g, axis)
+    return whole * shifted(node, axis, 0), whole
+
+
+def _recurrence_jvp(node: Expr, tangents: tuple[Expr | None, ...]) -> Expr:
+    axis, (of_a, of_b) = node.attrs["axis"], tangents
+    terms = [] if of_a is None else [of_a * shifted(node, axis, 0)]
+    terms += [] if of_b is None else [of_b]
+    return RECURRENCE(node.args[0], terms[0] if len(terms) == 1 else terms[0] + terms[1], axis=axis)
+
+
 def _cumprod_vjp(node: Expr, g: Expr) -> tuple[Expr]:
-    return (_from_the_end(g * node, node.attrs["axis"]) / node.args[0],)
+    """Multiply what comes before by a sum over what comes after, which is a recurrence: no division by elements."""
+    axis = node.attrs["axis"]
+    return (shifted(node, axis, 1) * _backward(node.args[0], g, axis),)
 
 
 def _cumprod_jvp(node: Expr, tangents: tuple[Expr | None, ...]) -> Expr:
-    (t,) = tangents
+    (t,), axis = tangents, node.attrs["axis"]
     assert t is not None
-    return node * ROWS["cumsum"](t / node.args[0], **node.attrs)
+    return RECURRENCE(node.args[0], t * shifted(node, axis, 1), axis=axis)
 
 
 def _running_cases(low: float, high: float) -> tuple[Case, ...]:
@@ -84,7 +121,17 @@ CUMPROD = register(Row(
     name="cumprod", arity=1, operands="accumulate", infer=_infer_along, structure=Sequential("cumprod"),
     oracle=lambda x, *, axis: np.cumprod(x, axis), vjp=_cumprod_vjp, jvp=_cumprod_jvp, cases=_running_cases(0.7, 1.3),
     doc="Products of the elements so far along an axis; bools and integers are multiplied in int64.",
-    sub_gradient="The gradient divides by the elements: it is NaN where one of them is 0.",
+))  # fmt: skip
+
+RECURRENCE = register(Row(
+    name="recurrence", arity=2, operands="float", infer=_infer_recurrence, structure=Sequential("recurrence"),
+    oracle=_recurrence_oracle, vjp=_recurrence_vjp, jvp=_recurrence_jvp,
+    cases=(
+        Case((Sample((n,), -1.0, 1.0), Sample((n,))), {"axis": 0}),
+        Case((Sample((2, n, 3), -1.0, 1.0), Sample((2, n, 3))), {"axis": 1}, (0, 1, 3, 17)),
+    ),
+    doc="Each element is y plus x times the element before, along an axis; the first is y. Running products are "
+    "differentiated with it.",
 ))  # fmt: skip
 
 
@@ -104,7 +151,7 @@ def cumsum(x: Any, axis: int | None = None) -> Expr:
 def cumprod(x: Any, axis: int | None = None) -> Expr:
     """Give the products of the elements so far along an axis; without an axis, of the flattened x.
 
-    Its gradient divides by the elements, and is NaN where one of them is 0.
+    Its derivatives, of any order, are right where elements are 0, too.
 
     >>> import symgrad as sg
     >>> sg.evaluate(cumprod(sg.constant([1, 2, 3]))).tolist()

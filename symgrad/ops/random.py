@@ -1,12 +1,14 @@
 """Random rows: pure functions of a key and of an element's position, known to users as `sg.random`.
 
 In: a key (an int, or an int64 expression of rank 0), a shape. Out: nodes with the structure Random, whose oracle is
-Philox in NumPy. The same key gives the same numbers: derive another one with `fold_in` for each use. It must not know
-the process seed.
+Philox in NumPy. The same key gives the same numbers: derive another one with `fold_in` for each use. A row also takes
+a tensor of keys, as vmap makes one: each key has numbers of its own, those that it has alone. It must not know the
+process seed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,30 +24,40 @@ from symgrad.shape import dim
 
 __all__ = ["draw_normal", "draw_uniform", "fold_in", "normal", "permutation", "uniform"]
 
+Draw = Callable[[int, tuple[int, ...], DType], np.ndarray]  # from a key, a shape and a dtype
+
 n = dim("n")
 
 
 def _infer(args: tuple[Expr, ...], attrs: Attrs) -> Type:
     (key,), dtype = args, attrs["dtype"]
-    if key.ndim != 0:
-        raise ShapeError("a random key is a scalar", got=describe(key), where=where_text(args))
     if key.dtype is not DType.INT64:
         hint = "Convert it with astype."
         raise DTypeError("a random key is an int64", got=str(key.dtype), where=where_text(args), hint=hint)
     if not dtype.is_float:
         raise DTypeError("random numbers are floats", got=str(dtype), where=where_text(args))
-    return TensorType(attrs["shape"], dtype)
+    return TensorType((*key.shape, *attrs["shape"]), dtype)
 
 
-def _row(name: str, draw: Any, doc: str) -> Row:
+def _oracle(draw: Draw) -> Callable[..., np.ndarray]:
+    def oracle(key: np.ndarray, *, shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+        out = np.empty((*np.shape(key), *shape), dtype.numpy)
+        for place, one in np.ndenumerate(key):
+            out[place] = draw(int(one), shape, dtype)
+        return out
+
+    return oracle
+
+
+def _row(name: str, draw: Draw, doc: str) -> Row:
     return register(
         Row(
             name=name, structure=Random(name), arity=1, infer=_infer, doc=doc,
-            oracle=lambda key, *, shape, dtype: draw(int(np.asarray(key)), shape, dtype),
-            vjp=lambda node, g: (None,), differentiable=False,
+            oracle=_oracle(draw), vjp=lambda node, g: (None,), differentiable=False,
             cases=tuple(
-                Case((Sample((), 0, 1000, "int64"),), {"shape": (n, 3), "dtype": dtype})
+                Case((Sample(keys, 0, 1000, "int64"),), {"shape": shape, "dtype": dtype})
                 for dtype in (DType.FLOAT32, DType.FLOAT64)
+                for keys, shape in (((), (n, 3)), ((2, n), (3,)), ((n, 1), ()))
             ),
         )
     )  # fmt: skip
@@ -95,6 +107,9 @@ def fold_in(key: Any, i: Any) -> Any:
 
 def _as_key(key: Any) -> Expr:
     if isinstance(key, Expr):
+        if key.ndim != 0:
+            hint = "Map over several keys with sg.vmap."
+            raise ShapeError("a random key is a scalar", got=describe(key), where=where_text([key]), hint=hint)
         return cast(key, DType.INT64) if key.dtype.is_integer else key
     if isinstance(key, bool) or not hasattr(key, "__index__"):
         raise TypeError(f"a random key is an int or an expression, not {type(key).__name__}: {key!r}")

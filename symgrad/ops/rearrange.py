@@ -14,8 +14,9 @@ from symgrad.dtypes import DType
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr
 from symgrad.ops.axes import as_sizes, is_negative, normalize_axes, normalize_axis
+from symgrad.ops.fill import ARANGE
 from symgrad.ops.index import TAKE
-from symgrad.ops.layout import ARANGE, BROADCAST_TO, RESHAPE
+from symgrad.ops.layout import BROADCAST_TO, RESHAPE
 from symgrad.ops.row import ROWS, as_expr, cast, describe, where_text
 from symgrad.ops.slicing import CONCATENATE, PLACE, SLICE
 from symgrad.shape import Dim, Shape, Size, exact_div, product

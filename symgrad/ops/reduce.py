@@ -16,11 +16,12 @@ import numpy as np
 
 from symgrad.dtypes import BOOL, INT64, DType
 from symgrad.errors import ShapeError
-from symgrad.expr import Expr, TensorType
+from symgrad.expr import Expr, TensorType, constant_node
 from symgrad.ops.axes import Axis, normalize_axes
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, cast, describe, register, where_text
+from symgrad.ops.slicing import reverse_axes
 from symgrad.ops.structure import Fold, kept_shape
-from symgrad.shape import dim, product
+from symgrad.shape import Shape, Size, dim, product
 
 __all__ = ["all", "any", "argmax", "argmin", "max", "min", "prod", "sum"]
 
@@ -94,14 +95,29 @@ def _sum_jvp(node: Expr, tangents: Tangents) -> Expr:
     return ROWS["sum"](tangents[0], **node.attrs)
 
 
+def shifted(x: Expr, axis: int, first: int) -> Expr:
+    """Move elements one place to the back along an axis, with a number in front; the last one leaves."""
+    front = ROWS["broadcast_to"](constant_node(first, x.dtype), shape=_with_size(x.shape, axis, 1))
+    longer = ROWS["concatenate"](front, x, axis=axis)
+    return ROWS["slice"](longer, starts=(0,) * x.ndim, stops=x.shape, steps=(1,) * x.ndim)
+
+
+def _with_size(shape: Shape, axis: int, size: Size) -> Shape:
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
 def _product_of_others(node: Expr) -> Expr:
-    """Multiply the other elements: out / x, except where x is 0, which only the product of the others answers."""
+    """Multiply what comes before each element with what comes after it: no division, so it holds at zeros too."""
     x, axes = node.args[0], node.attrs["axes"]
-    is_zero = x == 0
-    others = ROWS["where"](is_zero, 1, x)
-    zeros = ROWS["sum"](is_zero, axes=axes, keepdims=True)
-    whole = ROWS["prod"](others, axes=axes, keepdims=True)
-    return ROWS["where"](zeros == 0, whole / others, ROWS["where"]((zeros == 1) & is_zero, whole, 0))
+    kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
+    order = (*kept, *axes)
+    turned = ROWS["transpose"](x, axes=order)
+    lines = ROWS["reshape"](turned, shape=(*(x.shape[axis] for axis in kept), reduced_size(node)))
+    last = len(kept)
+    before = shifted(ROWS["cumprod"](lines, axis=last), last, 1)
+    backwards = shifted(ROWS["cumprod"](reverse_axes(lines, (last,)), axis=last), last, 1)
+    others = ROWS["reshape"](before * reverse_axes(backwards, (last,)), shape=turned.shape)
+    return ROWS["transpose"](others, axes=tuple(order.index(axis) for axis in range(x.ndim)))
 
 
 def _prod_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
@@ -178,7 +194,6 @@ _prod = register(Row(
     structure=Fold(state=(("p", "out"),), init=("1",), step=("p * x",), combine=("p * p_",), finish="p"),
     oracle=_fold_oracle(np.prod), vjp=_prod_vjp, jvp=_prod_jvp, cases=_cases(_ANY_SIZE, 0.5, 1.5), symbol="prod",
     doc="Product over axes; bools and integers are multiplied in int64, nothing multiplies to 1.",
-    sub_gradient="The gradient is exact at zeros; second derivatives are exact where no element is zero.",
 ))  # fmt: skip
 
 _max = register(Row(

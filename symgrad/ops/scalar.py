@@ -5,8 +5,7 @@ and `clip`; and `scalar`, with which `trigonometry.py special.py activations.py 
 stand here in the stable form that a person would write, where it is not the one SymPy finds; `derived.py` holds all of
 them. It must not know SymPy, nor how a row becomes machine code.
 
-Meaning where NumPy's is not followed: float `x // y` is floor(x / y) and `x % y` is x - y * floor(x / y), without
-fmod's correction; integer `x // 0` is 0, `x % 0` is x; an integer power with a negative exponent is rounded towards 0.
+Meaning where NumPy's is not followed: an integer power with a negative exponent is rounded towards 0.
 """
 
 from __future__ import annotations
@@ -117,11 +116,6 @@ def scalar(
 # -- oracles that NumPy does not have under one name -----------------------------------------------------------------
 
 
-def _floor_divide(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    quotient: np.ndarray = np.floor(x / y) if x.dtype.kind == "f" else np.floor_divide(x, y)
-    return quotient
-
-
 def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     result: np.ndarray = np.power(x, y if x.dtype.kind == "f" else np.abs(y))
     return result if x.dtype.kind == "f" else np.where((y < 0) & (np.abs(x) != 1), 0, result)
@@ -150,14 +144,15 @@ divide = scalar(
     symbol="/", latex=r"\frac{{x}}{{y}}", doc="Divide elementwise; integers give a float.",
 )  # fmt: skip
 floor_divide = scalar(
-    "floor_divide", _floor_divide, operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
+    "floor_divide", np.floor_divide, operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
     derivatives=("0", "0"), smooth=False, sub_gradient="0 everywhere",
     symbol="//", latex=r"\left\lfloor {x} / {y} \right\rfloor",
-    doc="Give floor(x / y); an integer divided by 0 gives 0.",
+    doc="Give the greatest integer not above x / y, which is not rounded before; an integer with y = 0 gives 0.",
 )  # fmt: skip
 remainder = scalar(
     "remainder", np.remainder,
-    "where((fmod(x, y) != 0) & ((fmod(x, y) < 0) ^ (y < 0)), fmod(x, y) + y, fmod(x, y))",
+    "where(fmod(x, y) == 0, where(y < 0, negative(0), 0),"
+    " where((fmod(x, y) < 0) ^ (y < 0), fmod(x, y) + y, fmod(x, y)))",
     operands="arithmetic", domain=(WIDE, POSITIVE), integers=((-9, 10), (1, 5)),
     derivatives=("1", "-(x // y)"), smooth=False, sub_gradient="1 in x and -floor(x / y) in y at the jumps too",
     symbol="%", latex=r"{x} \bmod {y}",

@@ -4,8 +4,8 @@ In: nothing. Out: `SPECIAL_VALUES`, name of a row -> points; a point is the oper
 each operand (none where the row has no derivative; true is 1). The documentation shows this table and tests hold the
 interpreter and compiled code to it, in float32 and float64. It must not know rows.
 
-The derivative at a point where no derivative exists is the row's choice; where a value is NaN or infinite it is what
-the row's formula gives.
+The derivative at a point where no derivative exists is the row's choice. At the infinities activations have the limits
+of value and derivative; elsewhere, where a value is NaN or infinite, the derivative is what the row's formula gives.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
         (-INF, -INF, 0.0), (-0.5, -0.0, 0.0), (-0.0, -0.0, 0.0), (0.0, 0.0, 0.0), (INF, INF, 0.0), (NAN, NAN, 0.0),
     ],
     "celu": [
-        (-INF, 2.0, -2.0, 0.0, NAN), (0.0, 2.0, 0.0, 1.0, 0.0), (INF, 2.0, INF, 1.0, 0.0), (NAN, 2.0, NAN, NAN, NAN),
-        (-1000.0, 2.0, -2.0, 7.124576406741286e-218, -1.0),
+        (-INF, 2.0, -2.0, 0.0, -1.0), (-1000.0, 2.0, -2.0, 7.124576406741286e-218, -1.0), (-0.0, 2.0, -0.0, 1.0, 0.0),
+        (0.0, 2.0, 0.0, 1.0, 0.0), (INF, 2.0, INF, 1.0, 0.0), (NAN, 2.0, NAN, NAN, NAN),
     ],
     "clip": [
         (0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0), (0.5, 0.0, 1.0, 0.5, 1.0, 0.0, 0.0), (1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0),
@@ -78,8 +78,8 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
         (1.0, INF, 0.0, 0.0, -0.0),
     ],
     "elu": [
-        (-INF, 2.0, -2.0, 0.0, -1.0), (0.0, 2.0, 0.0, 2.0, 0.0), (INF, 2.0, INF, 1.0, 0.0), (NAN, 2.0, NAN, NAN, NAN),
-        (-1000.0, 2.0, -2.0, 0.0, -1.0),
+        (-INF, 2.0, -2.0, 0.0, -1.0), (-1000.0, 2.0, -2.0, 0.0, -1.0), (-0.0, 2.0, -0.0, 2.0, 0.0),
+        (0.0, 2.0, 0.0, 2.0, 0.0), (INF, 2.0, INF, 1.0, 0.0), (NAN, 2.0, NAN, NAN, NAN),
     ],
     "equal": [(NAN, NAN, 0.0), (INF, INF, 1.0), (0.0, -0.0, 1.0)],
     "erf": [
@@ -106,19 +106,21 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
         (-INF, -INF, 0.0), (-0.5, -1.0, 0.0), (-0.0, -0.0, 0.0), (0.0, 0.0, 0.0), (INF, INF, 0.0), (NAN, NAN, 0.0),
     ],
     "floor_divide": [
-        (1.0, 0.0, INF, 0.0, 0.0), (INF, 1.0, INF, 0.0, 0.0), (-1.0, INF, -0.0, 0.0, 0.0), (NAN, 1.0, NAN, 0.0, 0.0),
+        (1.0, 0.0, INF, 0.0, 0.0), (-1.0, 0.0, -INF, 0.0, 0.0), (0.0, 0.0, NAN, 0.0, 0.0), (INF, 1.0, NAN, 0.0, 0.0),
+        (1.0, INF, 0.0, 0.0, 0.0), (-1.0, INF, -1.0, 0.0, 0.0), (-0.0, 1.0, -0.0, 0.0, 0.0),
+        (-7.0, 2.0, -4.0, 0.0, 0.0), (NAN, 1.0, NAN, 0.0, 0.0), (1.0, NAN, NAN, 0.0, 0.0),
     ],
     "fmod": [
         (1.0, 0.0, NAN, 1.0, -INF), (INF, 1.0, NAN, 1.0, -INF), (1.0, INF, 1.0, 1.0, -0.0), (-0.0, 1.0, -0.0, 1.0, 0.0),
         (-7.0, 2.0, -1.0, 1.0, 3.0), (NAN, 1.0, NAN, 1.0, NAN), (1.0, NAN, NAN, 1.0, NAN),
     ],
     "gelu": [
-        (-INF, NAN, NAN), (-1000.0, -0.0, 0.0), (-0.0, -0.0, 0.5), (0.0, 0.0, 0.5), (1000.0, 1000.0, 1.0),
-        (INF, INF, NAN), (NAN, NAN, NAN),
+        (-INF, -0.0, 0.0), (-1000.0, -0.0, 0.0), (-0.0, -0.0, 0.5), (0.0, 0.0, 0.5), (1000.0, 1000.0, 1.0),
+        (INF, INF, 1.0), (NAN, NAN, NAN),
     ],
     "gelu_tanh": [
-        (-INF, -0.0, NAN), (-1000.0, -0.0, -0.0), (-0.0, -0.0, 0.5), (0.0, 0.0, 0.5), (1000.0, 1000.0, 1.0),
-        (INF, INF, NAN), (NAN, NAN, NAN),
+        (-INF, -0.0, -0.0), (-1e30, -0.0, -0.0), (-0.0, -0.0, 0.5), (0.0, 0.0, 0.5), (1e30, 1e30, 1.0),
+        (INF, INF, 1.0), (NAN, NAN, NAN),
     ],
     "greater": [(NAN, NAN, 0.0), (INF, INF, 0.0), (0.0, -0.0, 0.0)],
     "greater_equal": [(NAN, NAN, 0.0), (INF, INF, 1.0), (0.0, -0.0, 1.0)],
@@ -127,7 +129,7 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
         (3.0, 1.0, 0.0), (INF, 1.0, 0.0), (NAN, NAN, 0.0),
     ],
     "hard_swish": [
-        (-INF, NAN, 0.0), (-3.0, -0.0, 0.0), (-0.0, -0.0, 0.5), (0.0, 0.0, 0.5), (3.0, 3.0, 1.0), (INF, INF, 1.0),
+        (-INF, -0.0, 0.0), (-3.0, -0.0, 0.0), (-0.0, -0.0, 0.5), (0.0, 0.0, 0.5), (3.0, 3.0, 1.0), (INF, INF, 1.0),
         (NAN, NAN, 0.0),
     ],
     "hard_tanh": [
@@ -141,7 +143,8 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
     "isinf": [(-INF, 1.0), (-0.0, 0.0), (0.0, 0.0), (INF, 1.0), (NAN, 0.0)],
     "isnan": [(-INF, 0.0), (-0.0, 0.0), (0.0, 0.0), (INF, 0.0), (NAN, 1.0)],
     "leaky_relu": [
-        (-INF, 0.5, -INF, 0.5, -INF), (0.0, 0.5, 0.0, 0.5, 0.0), (INF, 0.5, INF, 1.0, 0.0), (NAN, 0.5, NAN, 0.5, NAN),
+        (-INF, 0.5, -INF, 0.5, -INF), (-0.0, 0.5, -0.0, 0.5, 0.0), (0.0, 0.5, 0.0, 0.5, 0.0), (INF, 0.5, INF, 1.0, 0.0),
+        (NAN, 0.5, NAN, 0.5, NAN),
     ],
     "less": [(NAN, NAN, 0.0), (INF, INF, 0.0), (0.0, -0.0, 0.0)],
     "less_equal": [(NAN, NAN, 0.0), (INF, INF, 1.0), (0.0, -0.0, 1.0)],
@@ -180,8 +183,8 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
         (NAN, 1.0, NAN, 0.0, 0.0), (1.0, NAN, NAN, 0.0, 0.0), (1.0, 1.0, 1.0, 0.5, 0.5), (INF, -INF, -INF, 0.0, 1.0),
     ],
     "mish": [
-        (-INF, NAN, NAN), (-1000.0, -0.0, 0.0), (-0.0, -0.0, 0.6), (0.0, 0.0, 0.6), (1000.0, 1000.0, 1.0),
-        (INF, INF, NAN), (NAN, NAN, NAN),
+        (-INF, -0.0, -0.0), (-1000.0, -0.0, -0.0), (-0.0, -0.0, 0.6), (0.0, 0.0, 0.6), (1000.0, 1000.0, 1.0),
+        (INF, INF, 1.0), (NAN, NAN, NAN),
     ],
     "multiply": [(INF, 0.0, NAN, 0.0, INF), (NAN, 0.0, NAN, 0.0, NAN)],
     "ndtr": [
@@ -213,14 +216,16 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
         (NAN, NAN, 0.0),
     ],
     "remainder": [
-        (1.0, 0.0, NAN, 1.0, -INF), (INF, 1.0, NAN, 1.0, -INF), (-0.5, 1.0, 0.5, 1.0, 1.0), (NAN, 1.0, NAN, 1.0, NAN),
+        (1.0, 0.0, NAN, 1.0, -INF), (INF, 1.0, NAN, 1.0, NAN), (-0.5, 1.0, 0.5, 1.0, 1.0), (-4.0, 2.0, 0.0, 1.0, 2.0),
+        (4.0, -2.0, -0.0, 1.0, 2.0), (-0.0, 1.0, 0.0, 1.0, 0.0), (1.0, -INF, -INF, 1.0, 1.0),
+        (-1.0, -INF, -1.0, 1.0, 0.0), (NAN, 1.0, NAN, 1.0, NAN), (1.0, NAN, NAN, 1.0, NAN),
     ],
     "round": [
         (-INF, -INF, 0.0), (-0.5, -0.0, 0.0), (-0.0, -0.0, 0.0), (0.0, 0.0, 0.0), (0.5, 0.0, 0.0), (1.5, 2.0, 0.0),
         (2.5, 2.0, 0.0), (INF, INF, 0.0), (NAN, NAN, 0.0),
     ],
     "selu": [
-        (-INF, -1.7580993408473766, 0.0), (-1000.0, -1.7580993408473766, 0.0), (-0.0, 0.0, 1.7580993408473766),
+        (-INF, -1.7580993408473766, 0.0), (-1000.0, -1.7580993408473766, 0.0), (-0.0, -0.0, 1.7580993408473766),
         (0.0, 0.0, 1.7580993408473766), (INF, INF, 1.0507009873554805), (NAN, NAN, NAN),
     ],
     "sigmoid": [
@@ -231,8 +236,8 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
         (-INF, -1.0, 0.0), (-2.0, -1.0, 0.0), (-0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (INF, 1.0, 0.0), (NAN, NAN, 0.0),
     ],
     "silu": [
-        (-INF, NAN, NAN), (-1000.0, -0.0, -0.0), (-0.0, -0.0, 0.5), (0.0, 0.0, 0.5), (1000.0, 1000.0, 1.0),
-        (INF, INF, NAN), (NAN, NAN, NAN),
+        (-INF, -0.0, -0.0), (-1000.0, -0.0, -0.0), (-0.0, -0.0, 0.5), (0.0, 0.0, 0.5), (1000.0, 1000.0, 1.0),
+        (INF, INF, 1.0), (NAN, NAN, NAN),
     ],
     "sin": [
         (-INF, NAN, NAN), (-0.0, -0.0, 1.0), (0.0, 0.0, 1.0), (INF, NAN, NAN), (NAN, NAN, NAN),
@@ -246,7 +251,8 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
         (1000.0, 1000.0, 1.0), (INF, INF, 1.0), (NAN, NAN, NAN),
     ],
     "softsign": [
-        (-INF, NAN, 0.0), (-0.0, -0.0, 1.0), (0.0, 0.0, 1.0), (INF, NAN, 0.0), (NAN, NAN, NAN),
+        (-INF, -1.0, 0.0), (-1e30, -1.0, 1e-60), (-0.0, -0.0, 1.0), (0.0, 0.0, 1.0), (1e30, 1.0, 1e-60),
+        (INF, 1.0, 0.0), (NAN, NAN, NAN),
     ],
     "sqrt": [
         (-INF, NAN, NAN), (-1.0, NAN, NAN), (-0.0, -0.0, -INF), (0.0, 0.0, INF), (INF, INF, 0.0), (NAN, NAN, NAN),

@@ -125,7 +125,7 @@ class Scatter:
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """out[i] = a pure function of a key (operand 0, rank 0, int64) and of the flat index.
+    """out[k, i] = a pure function of the key at k (operand 0, int64; usually of rank 0) and of the flat index i.
 
     `kind` is uniform or normal.
     """
@@ -148,9 +148,14 @@ class Sequential:
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """A name for a definition in other rows: `define(node)` gives the same value in more primitive rows."""
+    """A name for a definition in other rows: `define(node)` gives the same value in more primitive rows.
+
+    `renew(node, g)` gives, where there is one, the operands over which the definition is computed again to be
+    differentiated, rather than differentiated as it was computed.
+    """
 
     define: Callable[[Expr], Expr]
+    renew: Callable[[Expr, Expr], Sequence[Expr]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.expr import Expr, constant_node, literal
+from symgrad.ops.facts import declared
 from symgrad.ops.leaves import symbol
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Cast, Map
@@ -30,7 +31,7 @@ COMMUTATIVE = tuple(name for name in ELEMENTWISE if ROWS[name].commutative)
 
 def has_fact(node: Expr, fact: str) -> bool:
     """Tell whether something was declared of a node."""
-    return fact in node.attrs.get("facts", ())
+    return fact in declared(node)
 
 
 def _declared(*facts: str) -> Condition:
@@ -99,6 +100,28 @@ def commute(node: Expr, context: Context) -> Expr | None:
     return ROWS[node.op](b, a) if key_b < key_a else None
 
 
+def _exponentials() -> list[Expr]:
+    x, y = (ROWS["exp"](symbol(name, (4,), "float64")) for name in "xy")
+    return [x * y, x / y, ROWS["square"](x), ROWS["sqrt"](x), symbol("z", (4,), "float64") / x]
+
+
+@structural(
+    "merge_exp", "multiply divide square sqrt", "exp(x) * exp(y)", "exp(x + y)", REFINES,
+    condition="of one shape, and used by nothing else; also quotients, squares and roots", examples=_exponentials,
+)  # fmt: skip
+def merge_exp(node: Expr, context: Context) -> Expr | None:
+    """Compute one exponential, which is finite where one of two would overflow."""
+    powers = [a.args[0] if context.owns(a, "exp") else None for a in node.args]
+    x, y = powers[0], powers[-1]
+    if node.op in ("square", "sqrt"):
+        return None if x is None else ROWS["exp"](ROWS["multiply"](2 if node.op == "square" else 0.5, x))
+    if y is None or y.shape != node.shape:
+        return None
+    if x is not None and x.shape == y.shape:
+        return ROWS["exp"](ROWS["add" if node.op == "multiply" else "subtract"](x, y))
+    return ROWS["multiply"](node.args[0], ROWS["exp"](ROWS["negative"](y))) if node.op == "divide" else None
+
+
 ALGEBRA: tuple[Rule, ...] = (
     fold,
     rule("multiply_one", x * 1, x, BITWISE),
@@ -113,9 +136,12 @@ ALGEBRA: tuple[Rule, ...] = (
     rule("divide_self", x / x, 1, FINITE, _declared("finite", "nonzero"), _declared_examples(x / x)),
     rule("add_numbers", (x + c) + d, x + (c + d), REAL, CONSTANTS),
     rule("subtract_numbers", (x - c) - d, x - (c + d), REAL, CONSTANTS),
+    rule("power_zero", x ** 0, 1, REAL),
     rule("power_one", x ** 1, x, REAL),
     rule("power_two", x ** 2, op("square", x), REAL),
     rule("power_half", x ** 0.5, op("sqrt", x), REAL, FLOAT),
+    rule("power_minus_half", x ** -0.5, 1 / op("sqrt", x), REAL, FLOAT),
+    rule("power_minus_two", x ** -2, 1 / op("square", x), REAL, FLOAT),
     rule("power_minus_one", x ** -1, 1 / x, REAL, FLOAT),
     rule("reciprocal", op("reciprocal", x), 1 / x, REAL),
     rule("multiply_self", x * x, op("square", x), BITWISE),
@@ -125,5 +151,6 @@ ALGEBRA: tuple[Rule, ...] = (
     rule("square_abs", op("square", op("abs", x)), op("square", x), BITWISE),
     rule("square_sqrt", op("square", op("sqrt", x)), x, REFINES),
     rule("tanh_negative", op("tanh", -x), -op("tanh", x), REAL),
+    merge_exp,
     commute,
 )  # fmt: skip

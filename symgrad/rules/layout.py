@@ -1,7 +1,7 @@
 """Rules of layout: reshapes, transposes, broadcasts and casts that say nothing, or say it twice.
 
-In: nodes that only move elements. Out: rules to fewer of them; a broadcast floats outward until a consumer that
-stretches operands by itself absorbs it. It must not know arithmetic.
+In: nodes that only move elements, and reductions of them. Out: rules to fewer of them; a broadcast floats outward until
+a consumer that stretches operands by itself absorbs it. It must not know arithmetic.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from symgrad.dtypes import FLOAT32, FLOAT64, INT64
 from symgrad.expr import Expr, dim_node
 from symgrad.ops.leaves import symbol
 from symgrad.ops.row import ROWS
+from symgrad.ops.structure import Fold, kept_shape
 from symgrad.pattern import attr, op, variables
 from symgrad.rewrite import Context, Rule, RuleClass, rule, structural
 from symgrad.rules.algebra import ELEMENTWISE
@@ -132,6 +133,87 @@ def cast_of_size(node: Expr, context: Context) -> Expr | None:
     return ROWS[x.op](*(ROWS["astype"](a, dtype=node.dtype) for a in x.args), **x.attrs)
 
 
+def _repeated() -> list[Expr]:
+    x = ROWS["broadcast_to"](_row(), shape=(n, 3))
+    return [
+        ROWS["mean"](x, axes=(0,), keepdims=False), ROWS["mean"](x, axes=(0, 1), keepdims=False),
+        ROWS["max"](x, axes=(0, 1), keepdims=True), ROWS["min"](x, axes=(0,), keepdims=True),
+        ROWS["sum"](x, axes=(1,), keepdims=False), ROWS["var"](x, axes=(1,), keepdims=True),
+    ]  # fmt: skip
+
+
+@structural(
+    "fold_of_repeated", "sum prod mean max min var logsumexp", "mean(broadcast_to(x))", "broadcast_to(mean(x))",
+    RuleClass.REFINES, condition="mean, max or min, or elements are repeated along other axes only", examples=_repeated,
+)  # fmt: skip
+def fold_of_repeated(node: Expr, context: Context) -> Expr | None:
+    """Look at each element once: what is repeated changes no mean and no extremum."""
+    (wide,) = node.args
+    if not context.sees(wide, "broadcast_to"):
+        return None
+    (x,), axes = wide.args, node.attrs["axes"]
+    extra = wide.ndim - x.ndim
+    own = tuple(a - extra for a in axes if a >= extra and x.shape[a - extra] == wide.shape[a])
+    if len(own) < len(axes) and node.op not in ("mean", "max", "min"):
+        return None
+    inner = ROWS[node.op](x, axes=own, keepdims=True) if own else x
+    kept = kept_shape(wide.shape, axes, True)
+    whole = inner if inner.shape == kept else ROWS["broadcast_to"](inner, shape=kept)
+    return whole if node.shape == kept else ROWS["reshape"](whole, shape=node.shape)
+
+
+def _dropped() -> list[Expr]:
+    return [ROWS["reshape"](ROWS[op](_x(), axes=(1,), keepdims=True), shape=(n,)) for op in ("sum", "mean")]
+
+
+def _narrowed() -> list[Expr]:
+    wide = ROWS["broadcast_to"](_row(), shape=(2, 1, n, 3))
+    column = ROWS["broadcast_to"](symbol("c", (n, 1), "float64"), shape=(2, n, 1))
+    return [ROWS["reshape"](wide, shape=(2, n, 3)), ROWS["reshape"](column, shape=(2, n))]
+
+
+@structural(
+    "reshape_of_broadcast", "reshape", "reshape(broadcast_to(x))", "broadcast_to(reshape(x))", BITWISE,
+    condition="reshape only drops axes of size 1", examples=_narrowed,
+)  # fmt: skip
+def reshape_of_broadcast(node: Expr, context: Context) -> Expr | None:
+    """Drop axes of size 1 before the stretching."""
+    (wide,) = node.args
+    if not context.sees(wide, "broadcast_to"):
+        return None
+    left, dropped = list(node.shape), set[int]()
+    for axis, size in enumerate(wide.shape):
+        if left and left[0] == size:
+            left.pop(0)
+        elif size == 1:
+            dropped.add(axis)
+        else:
+            return None
+    if left or not dropped:
+        return None
+    (x,) = wide.args
+    shape = tuple(size for axis, size in enumerate(x.shape, wide.ndim - x.ndim) if axis not in dropped)
+    x = x if x.shape == shape else ROWS["reshape"](x, shape=shape)
+    return x if x.shape == node.shape else ROWS["broadcast_to"](x, shape=node.shape)
+
+
+FOLDS = (*(name for name, row in ROWS.items() if isinstance(row.structure, Fold)), "mean", "var", "logsumexp")
+
+
+@structural(
+    "reshape_of_fold", "reshape", "reshape(sum(x, keepdims=True))", "sum(x)", BITWISE,
+    condition="reshape drops the reduced axes; nothing else uses the sum; also other reductions", examples=_dropped,
+)  # fmt: skip
+def reshape_of_fold(node: Expr, context: Context) -> Expr | None:
+    """Reduce to the shape that is wanted."""
+    (inner,) = node.args
+    if inner.op not in FOLDS or not context.owns(inner, inner.op) or not inner.attrs["keepdims"]:
+        return None
+    if node.shape != kept_shape(inner.args[0].shape, inner.attrs["axes"], False):
+        return None
+    return ROWS[inner.op](inner.args[0], axes=inner.attrs["axes"], keepdims=False)
+
+
 LAYOUT: tuple[Rule, ...] = (
     no_change,
     cast_of_size,
@@ -149,4 +231,7 @@ LAYOUT: tuple[Rule, ...] = (
     layout_of_scalar,
     cast_dimension,
     broadcast_outward,
+    fold_of_repeated,
+    reshape_of_broadcast,
+    reshape_of_fold,
 )  # fmt: skip

@@ -8,7 +8,7 @@ It must not know where masks come from.
 
 from __future__ import annotations
 
-from symgrad.dtypes import FLOAT32, FLOAT64
+from symgrad.dtypes import BOOL, FLOAT32, FLOAT64
 from symgrad.expr import Expr, constant_node, literal
 from symgrad.ops.leaves import symbol
 from symgrad.ops.row import ROWS
@@ -105,6 +105,23 @@ def cast_of_mask(node: Expr, context: Context) -> Expr | None:
     return ROWS["where"](choice.args[0], *(ROWS["astype"](a, dtype=node.dtype) for a in choice.args[1:]))
 
 
+def _twice_converted() -> list[Expr]:
+    _, _, c = _samples()
+    return [ROWS["astype"](ROWS["astype"](c, dtype=FLOAT32), dtype=FLOAT64)]
+
+
+@structural(
+    "cast_of_bool", "astype", "astype(astype(c))", "astype(c)", BITWISE, condition="c is bool; to dtypes of numbers",
+    examples=_twice_converted,
+)  # fmt: skip
+def cast_of_bool(node: Expr, context: Context) -> Expr | None:
+    """Convert a bool once: every dtype of numbers holds 0 and 1."""
+    (inner,) = node.args
+    if not context.sees(inner, "astype") or inner.args[0].dtype is not BOOL or node.dtype is BOOL:
+        return None
+    return ROWS["astype"](inner.args[0], dtype=node.dtype)
+
+
 def _nested_examples() -> list[Expr]:
     x, y, c = _samples()
     return [ROWS["where"](c, ROWS["where"](y > 0, x, 0), 0)]
@@ -121,8 +138,15 @@ def mask_of_mask(node: Expr, context: Context) -> Expr | None:
     return ROWS["where"](ROWS["logical_and"](outer, inner.args[0]), inner.args[1], zero)
 
 
+def _both(name: str) -> Expr:
+    _, _, c = _samples()
+    return ROWS[name](c, c)
+
+
 MASK: tuple[Rule, ...] = (
     where_known,
+    rule("and_same", op("logical_and", x, x), x, BITWISE, examples=lambda: [_both("logical_and")]),
+    rule("or_same", op("logical_or", x, x), x, BITWISE, examples=lambda: [_both("logical_or")]),
     rule("where_same", op("where", c, x, x), x, BITWISE),
     rule("positive_relu", op("greater", op("relu", x), 0), op("greater", x, 0), BITWISE),
     _flipped("less_equal", "greater"),
@@ -130,6 +154,7 @@ MASK: tuple[Rule, ...] = (
     _flipped("greater", "less_equal"),
     _flipped("greater_equal", "less"),
     cast_of_mask,
+    cast_of_bool,
     mask_of_cast,
     mask_of_mask,
     mask_outward,

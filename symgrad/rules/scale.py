@@ -247,21 +247,23 @@ def scale_linear(node: Expr, context: Context) -> Expr | None:
     return joined(_with_core(inner, ROWS[node.op](inner.core, *node.args[1:], **node.attrs)), node)
 
 
-def _matmul_examples() -> list[Expr]:
+def _contraction_examples() -> list[Expr]:
     x, _, s, W, n = _samples()
-    return [(x / n) @ W, (2 * x) @ (W * s), x @ -W]
+    labels = {"left": (0, 2), "right": (2, 1), "out": (0, 1)}
+    return [(x / n) @ W, (2 * x) @ (W * s), x @ -W, ROWS["contract"](x / n, -s * W, **labels)]
 
 
 @structural(
-    "scale_matmul", "matmul", "(a * x / c) @ (b * y / d)", "(a * b) * (x @ y) / (c * d)", RuleClass.REAL,
-    condition="a, b, c, d have rank 0", examples=_matmul_examples,
+    "scale_contraction", "matmul contract", "(a * x / c) @ (b * y / d)", "(a * b) * (x @ y) / (c * d)", RuleClass.REAL,
+    condition="a, b, c, d have rank 0", examples=_contraction_examples,
 )  # fmt: skip
-def scale_matmul(node: Expr, context: Context) -> Expr | None:
+def scale_contraction(node: Expr, context: Context) -> Expr | None:
     """Move scalar factors out of a contraction."""
     a, b = (split(n, context) for n in node.args)
     if (a.is_trivial and b.is_trivial) or a.core is None or b.core is None:
         return None
-    return joined(_with_core(_times(_with_core(a, None), b, ()), ROWS["matmul"](a.core, b.core)), node)
+    core = ROWS[node.op](a.core, b.core, **node.attrs)
+    return joined(_with_core(_times(_with_core(a, None), b, ()), core), node)
 
 
 def _mask_examples() -> list[Expr]:
@@ -367,5 +369,5 @@ def _signed_sum(a: Scaled, b: Scaled, like: Expr) -> Expr:
     return ROWS["negative"](ROWS["add"](*sorted((x, y), key=order_key)))
 
 
-SCALE: tuple[Rule, ...] = (scale_product, scale_linear, scale_matmul, scale_mask, scale_sum)
+SCALE: tuple[Rule, ...] = (scale_product, scale_linear, scale_contraction, scale_mask, scale_sum)
 ABSORBING = frozenset(name for one in SCALE for name in one.ops)

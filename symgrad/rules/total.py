@@ -6,13 +6,13 @@ turns the gradient of softmax with cross-entropy into P - Y. It must not know wh
 
 from __future__ import annotations
 
-from symgrad.dtypes import DType
-from symgrad.expr import Expr, dim_node
+from symgrad.dtypes import FLOAT64, DType
+from symgrad.expr import Expr, constant_node, dim_node, literal
 from symgrad.ops.leaves import symbol
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import kept_shape
 from symgrad.rewrite import Context, Rule, RuleClass, order_key, structural
-from symgrad.rules.algebra import has_fact
+from symgrad.rules.inference import knows
 from symgrad.rules.scale import Scaled, joined, split
 from symgrad.shape import dim, product
 
@@ -109,6 +109,55 @@ def sum_of_transpose(node: Expr, context: Context) -> Expr | None:
     return ROWS["sum"](turned.args[0], axes=axes, keepdims=False)
 
 
+def _placed() -> list[Expr]:
+    whole = ROWS["place"](_x(), shape=(n + 2, 7), starts=(1, 2), steps=(1, 2))
+    return [_sum(whole, 0, 1), _sum(whole, 0), _sum(whole, 1, keepdims=True)]
+
+
+@structural(
+    "sum_of_place", "sum", "sum(place(x))", "place(sum(x))", REAL, condition="along the axes that are not summed",
+    examples=_placed,
+)  # fmt: skip
+def sum_of_place(node: Expr, context: Context) -> Expr | None:
+    """Add up what was placed, not the zeros around it."""
+    (whole,) = node.args
+    if not context.sees(whole, "place"):
+        return None
+    axes = node.attrs["axes"]
+    kept = [a for a in range(whole.ndim) if a not in axes]
+    found = ROWS["sum"](whole.args[0], axes=axes, keepdims=False)
+    if kept:
+        places = {key: tuple(whole.attrs[key][a] for a in kept) for key in ("shape", "starts", "steps")}
+        found = ROWS["place"](found, **places)
+    return found if found.shape == node.shape else ROWS["reshape"](found, shape=node.shape)
+
+
+def _row_masks() -> list[Expr]:
+    rows, one = symbol("c", (n, 1), "bool"), symbol("d", (), "bool")
+    zero = constant_node(0, FLOAT64)
+    masked = [ROWS["where"](c, _x(), zero) for c in (rows, one)]
+    return [_sum(masked[0], 1), _sum(masked[0], 1, keepdims=True), _sum(masked[1], 0), _sum(masked[1])]
+
+
+@structural(
+    "sum_of_mask", "sum", "sum(where(c, x, 0))", "where(c, sum(x), 0)", REAL,
+    condition="c is the same along the summed axes, x is not", examples=_row_masks,
+)  # fmt: skip
+def sum_of_mask(node: Expr, context: Context) -> Expr | None:
+    """Choose once, after the sum."""
+    (whole,) = node.args
+    if not context.sees(whole, "where") or literal(whole.args[2]) != 0 or whole.args[1].shape != whole.shape:
+        return None
+    c, x, zero = whole.args
+    sizes = (*(1,) * (whole.ndim - c.ndim), *c.shape)
+    if any(sizes[a] != 1 for a in node.attrs["axes"]):
+        return None
+    if not node.attrs["keepdims"]:
+        sizes = tuple(size for a, size in enumerate(sizes) if a not in node.attrs["axes"])
+    c = c if c.ndim == 0 or c.shape == sizes else ROWS["reshape"](c, shape=sizes)
+    return ROWS["where"](c, ROWS["sum"](x, **node.attrs), zero)
+
+
 def _ones() -> list[Expr]:
     z, y = symbol("z", (n, 4), "float64"), symbol("i", (n,), "int32")
     softmax = ROWS["softmax"](z, axis=1)
@@ -118,17 +167,15 @@ def _ones() -> list[Expr]:
 
 def unit_axis(x: Expr, context: Context) -> int | None:
     """Give the axis along which a value sums to 1, if one is known."""
-    if id(x) in context.opaque:
-        return x.ndim - 1 if has_fact(x, "rows_sum_to_one") else None
-    if x.op == "softmax":
+    if context.sees(x, "softmax"):
         axis: int = x.attrs["axis"]
         return axis
-    return x.ndim - 1 if x.op == "one_hot" or has_fact(x, "rows_sum_to_one") else None
+    return x.ndim - 1 if knows(x, "rows_sum_to_one", context) else None
 
 
 @structural(
     "sum_of_distribution", "sum", "sum(p)", "1", REAL,
-    condition="p is softmax along the summed axis, one_hot of positions in range, or declared rows_sum_to_one",
+    condition="p is softmax along the summed axis, or known to be rows_sum_to_one",
     examples=_ones,
 )  # fmt: skip
 def sum_of_distribution(node: Expr, context: Context) -> Expr | None:
@@ -150,8 +197,10 @@ def _is_turned(x: Expr, context: Context) -> bool:
 
 
 def turned(x: Expr, context: Context) -> Expr:
-    """Transpose a matrix, or take its transposition away."""
-    return x.args[0] if _is_turned(x, context) else ROWS["transpose"](x, axes=(1, 0))
+    """Transpose a matrix, or take its transposition away; a symmetric one is its own."""
+    if _is_turned(x, context):
+        return x.args[0]
+    return x if knows(x, "symmetric", context) else ROWS["transpose"](x, axes=(1, 0))
 
 
 def _turned_products() -> list[Expr]:
@@ -160,7 +209,8 @@ def _turned_products() -> list[Expr]:
 
 
 @structural(
-    "transpose_of_matmul", "transpose", "(a.T @ b).T", "b.T @ a", REAL, condition="matrices; one is a transpose",
+    "transpose_of_matmul", "transpose", "(a.T @ b).T", "b.T @ a", REAL,
+    condition="matrices; one is a transpose, or symmetric",
     examples=_turned_products,
 )  # fmt: skip
 def transpose_of_matmul(node: Expr, context: Context) -> Expr | None:
@@ -169,7 +219,9 @@ def transpose_of_matmul(node: Expr, context: Context) -> Expr | None:
     if node.ndim != 2 or node.attrs["axes"] != (1, 0) or not context.sees(inner, "matmul"):
         return None
     a, b = inner.args
-    if a.ndim != 2 or b.ndim != 2 or not (_is_turned(a, context) or _is_turned(b, context)):
+    if a.ndim != 2 or b.ndim != 2:
+        return None
+    if not any(_is_turned(x, context) or knows(x, "symmetric", context) for x in (a, b)):
         return None
     return ROWS["matmul"](turned(b, context), turned(a, context))
 
@@ -214,15 +266,62 @@ def _as_matvec(x: Expr, context: Context) -> tuple[Expr, Expr] | None:
 )  # fmt: skip
 def add_matvecs(node: Expr, context: Context) -> Expr | None:
     """Add two matrices rather than two products with the same vector."""
-    a, b = (split(x, context) for x in node.args)
-    if a.core is None or b.core is None or not node.dtype.is_float or not _same_scale(a, b):
+    return _together(node.args[0], node.args[1], context)
+
+
+def _together(x: Expr, y: Expr, context: Context) -> Expr | None:
+    """Add two multiples of products with one vector."""
+    a, b = split(x, context), split(y, context)
+    if a.core is None or b.core is None or not x.dtype.is_float or not _same_scale(a, b):
         return None
     left, right = _as_matvec(a.core, context), _as_matvec(b.core, context)
     if left is None or right is None or left[1] is not right[1]:
         return None
     matrix = ROWS["add"](*sorted((left[0], right[0]), key=order_key))
     core = ROWS["matmul"](matrix, left[1])
-    return joined(Scaled(a.number, core, a.factors, a.divisor, a.divisors, a.size, a.divisor_size), node)
+    return joined(Scaled(a.number, core, a.factors, a.divisor, a.divisors, a.size, a.divisor_size), x)
+
+
+def _long_sums() -> list[Expr]:
+    A, x, b = symbol("A", (3, 3), "float64"), symbol("v", (3,), "float64"), symbol("b", (3,), "float64")
+    return [(A @ x - b) + x @ A, (b + (x @ A - x)) + A @ x]
+
+
+_MOST_TERMS = 8
+
+
+@structural(
+    "gather_matvecs", "add", "(A @ v + x) + B @ v", "(A @ v + B @ v) + x", REAL,
+    condition=f"of sums of up to {_MOST_TERMS} terms; the two products then become one", examples=_long_sums,
+)  # fmt: skip
+def gather_matvecs(node: Expr, context: Context) -> Expr | None:
+    """Find the other product with the same vector further down in a sum."""
+    if node.ndim != 1:
+        return None
+    for term, rest in (node.args, node.args[::-1]):
+        core = split(term, context).core
+        if core is not None and _as_matvec(core, context) is not None:
+            found = _into_sum(rest, term, context)
+            if found is not None:
+                return found
+    return None
+
+
+def _into_sum(whole: Expr, term: Expr, context: Context) -> Expr | None:
+    """Add a term to the one in a nested sum that it makes one product with; the sums around it stay as they are."""
+    paths: list[tuple[tuple[Expr, int], ...]] = [()]
+    for path in paths:  # grows while it is read
+        at = path[-1][0].args[path[-1][1]] if path else whole
+        new = _together(at, term, context) if path else None
+        if new is not None:
+            for parent, place in reversed(path):
+                args = (new, parent.args[1]) if place == 0 else (parent.args[0], new)
+                new = ROWS[parent.op](*args)
+            return new
+        open_ = at.op in ("add", "subtract") and id(at) not in context.opaque and id(at) not in context.kept
+        if open_ and len(paths) < _MOST_TERMS:
+            paths += [(*path, (at, place)) for place in ((0, 1) if at.op == "add" else (0,))]
+    return None
 
 
 def _same_scale(a: Scaled, b: Scaled) -> bool:
@@ -236,7 +335,10 @@ TOTAL: tuple[Rule, ...] = (
     sum_of_repeated,
     sum_of_sum,
     sum_of_transpose,
+    sum_of_place,
+    sum_of_mask,
     transpose_of_matmul,
     matmul_of_scalar,
     add_matvecs,
+    gather_matvecs,
 )

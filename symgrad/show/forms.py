@@ -19,6 +19,7 @@ from symgrad.expr import Expr, literal
 from symgrad.ops.row import ROWS
 from symgrad.rewrite import order_key
 from symgrad.shape import Dim
+from symgrad.show.compounds import compound, identity_factor, reads
 from symgrad.show.naming import Names
 from symgrad.show.plain import data_text, number_text, span_text, unit_index
 
@@ -50,7 +51,7 @@ class Writer:
     def _learn(self, node: Expr) -> None:
         """Note how long a node is to write, its first name in the alphabet, and whether it is a matrix product."""
         name = self.names.of(node)
-        inside = [id(a) for a in node.args]
+        inside = [id(a) for a in reads(node)]
         self._weight[id(node)] = 1 if name or not inside else 1 + sum(self._weight[i] for i in inside)
         own = _alphabetical(name or "~")
         self._head[id(node)] = own if name or not inside else min(self._head[i] for i in inside)
@@ -65,6 +66,9 @@ class Writer:
         name = self.names.of(node)
         if name is not None and not defined:
             return Form(ATOM, (name,))
+        found = compound(node)
+        if found is not None:
+            return Form(ATOM, tuple((x, OPEN) if isinstance(x, Expr) else x for x in found.pieces()))
         return FORMS.get(node.op, _call)(node, self)
 
     # -- sums -----------------------------------------------------------------------------------------------------
@@ -129,7 +133,7 @@ class Writer:
             leading = leading and factor.ndim == 0
         for mask in masks:
             items += [" * "] if above or mask is not masks[0] else []
-            items += ["[", (mask, OPEN), "]"]
+            items += [mask] if isinstance(mask, str) else ["[", (mask, OPEN), "]"]
         if not above and not masks:
             items.append("1")
         for divisor in below:
@@ -137,13 +141,13 @@ class Writer:
         alone = len(items) == 3 and not above and len(masks) == 1
         return Form(ATOM if alone else PRODUCT, tuple(items))
 
-    def _factors(self, root: Expr) -> tuple[int, list[Expr], list[Expr], list[Expr]]:
+    def _factors(self, root: Expr) -> tuple[int, list[Expr], list[Expr | str], list[Expr]]:
         """Read nested products, quotients and masks as (sign, factors, masks, divisors)."""
-        sign, above, masks, below = 1, list[Expr](), list[Expr](), list[Expr]()
+        sign, above, masks, below = 1, list[Expr](), list[Expr | str](), list[Expr]()
         stack = [root]
         while stack:
             node = stack.pop()
-            if node is not root and self.names.of(node) is not None:
+            if node is not root and (self.names.of(node) is not None or compound(node) is not None):
                 above.append(node)
             elif node.op == "multiply":
                 stack += node.args[::-1]
@@ -154,7 +158,7 @@ class Writer:
                 sign = -sign
                 stack.append(node.args[0])
             elif is_mask(node):
-                masks.append(node.args[0])
+                masks.append(identity_factor(node) or node.args[0])
                 if node.op == "where" and literal(node.args[1]) != 1:
                     stack.append(node.args[1])
             else:
@@ -200,7 +204,7 @@ LETTERS = "ijklmnopqrstuvwxyzabcdefghABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes, in 
 
 
 def _call(node: Expr, writer: Writer, *, name: str = "", args: Sequence[Expr] | None = None, **keywords: Any) -> Form:
-    """Write a function call; without `keywords` the node's attributes are given by name."""
+    """Write a function call; without a `name` the node's attributes are given by name."""
     items: list[Item] = [f"{name or node.op}("]
     for position, arg in enumerate(node.args if args is None else args):
         items += [", "] if position else []

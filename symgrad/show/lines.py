@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symgrad.expr import Expr
+from symgrad.show.compounds import reads
 from symgrad.show.naming import LEAVES, Names
 
 
@@ -54,7 +55,7 @@ def _mentioned(line: Line, names: Names) -> list[Expr]:
     """List the named nodes that a line mentions."""
     found: list[Expr] = []
     seen: set[int] = set()
-    stack = list(line.node.args) if line.defines(names) else [line.node]
+    stack = list(reads(line.node)) if line.defines(names) else [line.node]
     while stack:
         node = stack.pop()
         if id(node) in seen:
@@ -63,7 +64,7 @@ def _mentioned(line: Line, names: Names) -> list[Expr]:
         if names.of(node) is not None:
             found.append(node)
         else:
-            stack.extend(node.args)
+            stack.extend(reads(node))
     return found
 
 

@@ -13,10 +13,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from symgrad import side
-from symgrad.expr import Expr, topological
+from symgrad.expr import Expr
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Cast, Leaf, Map
 from symgrad.shape import Dim, names
+from symgrad.show.compounds import reading_order, reads
 
 LEAVES = frozenset(name for name, row in ROWS.items() if isinstance(row.structure, Leaf))
 _ACTIVATIONS = frozenset({"relu", "tanh", "softplus", "erf", "sin", "cos"})
@@ -39,7 +40,7 @@ class Names:
           those in `apart` get a line of their own.
         """
         given, chosen = given or {}, chosen or {}
-        self.order = topological(roots)
+        self.order = reading_order(roots)
         suggested = {id(node): name for node in self.order if (name := side.suggested_name(node)) is not None}
         chosen = {**suggested, **chosen}
         self.position = {id(node): i for i, node in enumerate(self.order)}
@@ -74,7 +75,7 @@ class Names:
 
     def _updated(self, updates: Sequence[tuple[Expr, Expr]], apart: Collection[int]) -> dict[int, str]:
         """Let new values that are part of something else stand under the names of their parameters."""
-        used = {id(arg) for node in self.order for arg in node.args}
+        used = {id(arg) for node in self.order for arg in reads(node)}
         return {
             id(new): self._names[id(param)]
             for param, new in reversed(updates)
@@ -85,7 +86,7 @@ class Names:
         """List the nodes that get a line, operands first."""
         uses: dict[int, int] = {}
         for node in self.order:
-            for arg in node.args:
+            for arg in reads(node):
                 uses[id(arg)] = uses.get(id(arg), 0) + 1
         for root in roots:
             if id(root) not in given:
@@ -137,7 +138,7 @@ def _is_short(node: Expr, standing: set[int]) -> bool:
     if node.op in _ACTIVATIONS:
         return False
     plain = isinstance(ROWS[node.op].structure, (Map, Cast)) or (node.op == "transpose" and node.ndim == 2)
-    return plain and all(id(a) in standing or a.op in LEAVES for a in node.args)
+    return plain and all(id(a) in standing or a.op in LEAVES for a in reads(node))
 
 
 def _letter(node: Expr) -> str:
