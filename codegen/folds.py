@@ -223,7 +223,7 @@ def _across(
     """Reduce positions start..stop for a block of results side by side; the last index is the block's first column."""
     block = PARTIAL_BYTES // max(d.size for d in reduction.dtypes)
     if isinstance(columns, int):
-        block = min(block, -(-columns // width) * width)
+        block = min(block, max(-(-columns // width), 1) * width)
     arrays, body = _states("acc", reduction, (block,), bindings)
     k, p = bindings.fresh("k"), bindings.fresh("p")
     body.append(For(p, 0, block, tuple(_writes(arrays, (dim(p),), reduction.init, bindings)), width, Tag.VECTOR))

@@ -161,7 +161,7 @@ def test_a_product_that_others_need_is_computed_once(use):
 
 
 def test_a_product_with_a_name_is_kept():
-    named = (A @ B).named("AB")
+    named = (symbol("A1", (N, 3)) @ B).named("AB")  # a name stays with its node as long as that lives
     assert sg.simplify(named @ w).args[0] is named
 
 

@@ -352,6 +352,15 @@ def test_overflow_and_infinities():
     assert np.isinf(bound_of(lambda x: 1 / (sg.exp(x) - sg.exp(x * 1.0)), [0.3])[1]).all()
 
 
+@pytest.mark.parametrize("name", sorted(SPECIAL_VALUES))
+def test_special_values_are_decided(name):
+    arity, points = ROWS[name].arity, np.array(SPECIAL_VALUES[name])
+    operands = [sg.symbol(f"x{k}", (len(points),), "float64") for k in range(arity)]
+    ((value, error),) = bounded([ROWS[name](*operands)], dict(zip(operands, points.T, strict=False)))
+    assert np.isfinite(error).all()
+    assert not refused(points[:, arity].astype(value.dtype), value, error).any()
+
+
 def test_the_greatest_is_one_of_the_elements():
     x = [[0.3, 0.9, 0.4], [0.7, 0.7, 0.1]]
     value, error = bound_of(lambda x: sg.grad(sg.sum(sg.max(sg.exp(x), axis=1)), x), x)

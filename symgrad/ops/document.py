@@ -45,8 +45,8 @@ HEAD = """# Operators
 Written by `python -m symgrad.ops.document` from the rows in `symgrad/ops/`; a test keeps it current. Local derivatives
 are formulas over the operands x, y, z, w and the result `out`; the sweep multiplies them by what comes from above.
 Accuracy is that of compiled operators, in units in the last place of the exact result (ulp): the largest error found,
-of functions of one float32 among all 2^32 inputs, of others among samples. How it is measured, where cancellation and
-results below the normal range are excepted, and the limits known stand in [quality.md](quality.md).
+of most functions of one float32 among all 2^32 inputs, of others among samples. How it is measured, where terms that
+cancel are excepted, and the limits known stand in [quality.md](quality.md).
 """
 
 
