@@ -73,6 +73,15 @@ class Dim:
             _set_sorted(self, polynomial.sorted_terms(self._terms))
             return self._sorted
 
+    def to_sympy(self) -> Any:
+        """Give the size as a SymPy polynomial of non-negative integer symbols.
+
+        >>> from symgrad.shape import dim
+        >>> (dim("N") // 4 * dim("M") + 1).to_sympy()
+        M*floor(N/4) + 1
+        """
+        return _doors["sympy"](self)
+
     def sort_key(self) -> Key:
         """Return a key of a total order of sizes that is the same in every process."""
         return sort_key(self)
@@ -314,6 +323,14 @@ _division: dict[str, DivisionRule] = {}
 def set_division_rules(floor_divide: DivisionRule, remainder: DivisionRule) -> None:
     """Register what `//` and `%` mean for a Dim; `division.py` does so when it is imported."""
     _division.update({"//": floor_divide, "%": remainder})
+
+
+_doors: dict[str, Callable[[Size], Any]] = {}
+
+
+def set_sympy_door(convert: Callable[[Size], Any]) -> None:
+    """Register what turns a size into a SymPy expression; `formula.py` does so when it is imported."""
+    _doors["sympy"] = convert
 
 
 def _replaced(atom: AtomOfSize, env: Mapping[str, Size]) -> Size:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from symgrad.atoms import FloorDiv, Name
+from symgrad.dimension import set_sympy_door
 from symgrad.errors import FormatError
 from symgrad.notation import CONSTANTS, Call, Const, Formula, Num, Var, fold, parse, substitute, variables
 from symgrad.shape import Size
@@ -264,3 +265,6 @@ def size_to_sympy(size: Size) -> Any:
         return sp.floor(upper / lower) if isinstance(node, FloorDiv) else sp.Mod(upper, lower)
 
     return sp.Add(*(c * sp.Mul(*(atom(a) ** power for a, power in monomial)) for c, monomial in size.terms()))
+
+
+set_sympy_door(size_to_sympy)
