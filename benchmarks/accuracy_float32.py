@@ -1,72 +1,90 @@
 """Accuracy of float32 functions over all 2^32 inputs: `python -m benchmarks.accuracy_float32 [NAME ...]`.
 
-In: names of elementwise rows of one operand (all of `NAMES` without any). Out: a line per function with its largest
-error in units in the last place, where that is, how many results are not the nearest float, and whether infinities and
-NaN stand where the reference has them. The reference is the row's float64 oracle, whose own error is some 2^-29 of a
-float32 unit for NumPy's functions. About a minute each for these; the oracles of erf and the gamma functions, which
-call Python's `math` for each number, take hours, so they are sampled: every 997th input. docs/quality.md records the
-results.
+In: names of elementwise rows of one operand (without any, all that do more than round once). Out: a line per function
+with its largest error in units in the last place, where that is, how many results are not the nearest float, and how
+many differ in kind (finite, infinity of a sign, NaN). The reference is float64: NumPy's function, or for the functions
+that NumPy lacks the row's own compiled float64 kernel, which `tests/test_accuracy.py` holds within 3 units of mpmath.
+Either is off by some 2^-27 of a float32 unit, except beside the zeros of lgamma and digamma below 0, where it is up to
+a hundredth. About a minute each; docs/quality.md records the results.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 import symgrad as sg
+from symgrad.ops import generate
 from symgrad.ops.row import ROWS
 
-NAMES = (
-    "sqrt", "cbrt", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan",
-    "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
-    "erf", "erfc", "ndtr", "lgamma", "digamma", "gelu_tanh",
-)  # fmt: skip
-BY_ELEMENT = {"erf", "erfc", "ndtr", "lgamma", "digamma", "gelu_tanh"}
-STRIDE = 997
-CHUNK = 1 << 22
+ROUNDED_ONCE = {
+    "negative", "abs", "sign", "floor", "ceil", "round", "trunc", "relu", "relu6", "hard_tanh", "stop_gradient",
+}  # fmt: skip
+NOT_IN_NUMPY = {"erf", "erfc", "ndtr", "lgamma", "digamma", "trigamma", "gelu", "gelu_tanh"}
+CHUNK = 1 << 16  # its temporaries stay in the cache
+SIGN_AND_EXPONENT = np.int64(0x7FF << 52)
+
+Function = Callable[[np.ndarray], np.ndarray]
 
 
-def inputs(start: int, stop: int, stride: int) -> np.ndarray:
-    """Give the floats of the bit patterns in [start, stop)."""
-    return np.arange(start, stop, stride, dtype=np.uint64).astype(np.uint32).view(np.float32)
+@dataclass(slots=True)
+class Record:
+    """What the inputs seen so far show."""
+
+    worst: float = 0.0
+    place: float = 0.0
+    misrounded: int = 0
+    different: int = 0
+
+    def add(self, x: np.ndarray, got: np.ndarray, want: np.ndarray) -> None:
+        """Count in the results of some inputs."""
+        error = np.abs(np.subtract(got, want, dtype=np.float64))
+        error /= np.maximum((want.view(np.int64) & SIGN_AND_EXPONENT).view(np.float64), 2.0**-126)
+        top = float(error.max())
+        if not top < np.inf:  # an infinity or NaN among the results or references
+            nearest = want.astype(np.float32)
+            finite = np.isfinite(nearest) & np.isfinite(got)
+            same = finite | (np.isnan(nearest) & np.isnan(got)) | (nearest == got)
+            self.different += int(np.count_nonzero(~same))
+            error[~finite] = 0
+            top = float(error.max())
+        self.misrounded += int(np.count_nonzero(error > 2.0**-24))
+        if top * 2.0**23 > self.worst:
+            self.worst, self.place = top * 2.0**23, float(x[np.argmax(error)])
 
 
-def compare(got: np.ndarray, want: np.ndarray) -> tuple[np.ndarray, int]:
-    """Give the errors in units in the last place of `want`, and how many results differ in kind: inf, NaN or finite."""
-    rounded = want.astype(np.float32)
-    finite = np.isfinite(rounded) & np.isfinite(got)
-    same = finite | (np.isnan(rounded) & np.isnan(got)) | (rounded == got)
-    lower = np.float64(2.0) ** (np.clip(np.frexp(want)[1], -125, 128) - 24)
-    error = np.where(finite, np.abs(got.astype(np.float64) - want) / lower, 0.0)
-    return error, int(np.count_nonzero(~same))
+def compiled(name: str, dtype: str) -> Function:
+    """Compile a row for vectors, to run on one thread."""
+    x = sg.symbol("x", (sg.dim("N"),), dtype=dtype)
+    return sg.function([x], ROWS[name](x), threads=1)
 
 
-def measure(name: str) -> None:
-    """Run one function over its inputs and print its line."""
-    x = sg.symbol("x", (sg.dim("N"),))
-    function = sg.function([x], ROWS[name](x))
-    stride, began = STRIDE if name in BY_ELEMENT else 1, time.perf_counter()
-    worst, place, misrounded, different, count = 0.0, 0.0, 0, 0, 0
+def measure(name: str) -> str:
+    """Run one function over every float and describe what was found."""
+    function, began = compiled(name, "float32"), time.perf_counter()
+    reference = compiled(name, "float64") if name in NOT_IN_NUMPY else ROWS[name].oracle
+    record, patterns = Record(), np.arange(CHUNK, dtype=np.uint32)
     with np.errstate(all="ignore"):
-        for start in range(0, 1 << 32, CHUNK * stride):
-            values = inputs(start, min(start + CHUNK * stride, 1 << 32), stride)
-            error, other = compare(function(values), ROWS[name].oracle(values.astype(np.float64)))
-            top = int(np.argmax(error))
-            if error[top] > worst:
-                worst, place = float(error[top]), float(values[top])
-            misrounded += int(np.count_nonzero(error > 0.5))
-            different += other
-            count += values.size
-    share, seconds = misrounded / count, time.perf_counter() - began
-    print(
-        f"{name:10} {count:>10} inputs  worst {worst:.3f} ulp at {place!r}  "
-        f"not nearest {share:.2%}  of another kind {different}  ({seconds:.0f} s)",
-        flush=True,
+        for start in range(0, 1 << 32, CHUNK):
+            x = (patterns + np.uint32(start)).view(np.float32)
+            record.add(x, function(x), reference(x.astype(np.float64)))
+    return (
+        f"{name:12} worst {record.worst:.3f} ulp at {np.float32(record.place)!s:15} "
+        f"not nearest {record.misrounded / 2**32:.2%}  of another kind {record.different}  "
+        f"({time.perf_counter() - began:.0f} s)"
     )
 
 
+def names() -> list[str]:
+    """List the rows of one float operand that do more than round once."""
+    unary = [row.name for row in generate.rows() if row.arity == 1 and row.operands in ("float", "arithmetic")]
+    return sorted(name for name in unary if ROWS[name].differentiable and name not in ROUNDED_ONCE)
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or NAMES:
-        measure(name)
+    for name in sys.argv[1:] or names():
+        print(measure(name), flush=True)
