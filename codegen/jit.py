@@ -10,14 +10,15 @@ process (an unknown processor, a symbol that is not there) never reaches LLVM.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import itertools
-import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import llvmlite.binding as llvm
@@ -25,6 +26,7 @@ import llvmlite.binding as llvm
 from codegen.machine import Machine, host
 from codegen.object_file import undefined_symbols
 from symgrad.errors import CompileError
+from symgrad.forks import hold_at_fork
 
 # void kernel(ptr args, ptr dims, i64 lo, i64 hi, ptr scratch); calling one releases the GIL.
 KERNEL_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
@@ -34,8 +36,9 @@ LLVM_VERSION = ".".join(map(str, llvm.llvm_version_info))
 KEPT: Final = 2 << 20  # bytes of objects that a process remembers: some 500 kernels
 
 _objects: dict[tuple[str, Machine], bytes] = {}  # the last used one comes last
-_objects_lock = threading.Lock()
+_objects_lock = hold_at_fork(threading.Lock())
 _library_numbers = itertools.count()
+hold_at_fork(llvm.ffi.lib._lock._lock)  # every call into LLVM takes it
 
 
 def compile_ir(text: str, machine: Machine) -> bytes:
@@ -47,13 +50,8 @@ def compile_ir(text: str, machine: Machine) -> bytes:
     found = _remembered(key)
     if found is not None:
         return found
-    target = _target_machine(machine)
-    module = _optimized(text, target)
-    try:
+    with _optimized(text, machine) as (module, target):
         image = bytes(target.emit_object(module))
-    finally:
-        module.close()
-        target.close()
     foreign = undefined_symbols(image)
     if foreign:  # the linker would look them up in the process, and find libm there
         hint = "An operation became a call into a library."
@@ -81,24 +79,14 @@ def _remember(key: tuple[str, Machine], image: bytes) -> bytes:
 
 def assembly(text: str, machine: Machine) -> str:
     """Return the assembly of a module for a machine row."""
-    target = _target_machine(machine)
-    module = _optimized(text, target)
-    try:
+    with _optimized(text, machine) as (module, target):
         return str(target.emit_assembly(module))
-    finally:
-        module.close()
-        target.close()
 
 
 def optimized_ir(text: str, machine: Machine) -> str:
     """Return the LLVM IR of a module after LLVM's passes."""
-    target = _target_machine(machine)
-    module = _optimized(text, target)
-    try:
+    with _optimized(text, machine) as (module, _):
         return str(module)
-    finally:
-        module.close()
-        target.close()
 
 
 class Library:
@@ -157,28 +145,53 @@ def _unload(tracker: llvm.ResourceTracker, engine: llvm.LLJIT) -> None:
     engine.close()
 
 
-def _optimized(text: str, target: llvm.TargetMachine) -> llvm.ModuleRef:
-    """Parse, check and optimise a module."""
+@contextlib.contextmanager
+def _optimized(text: str, machine: Machine) -> Iterator[tuple[llvm.ModuleRef, llvm.TargetMachine]]:
+    """Lend an optimised module, in a context of its own: constants and types live as long as their context does."""
+    line = _pipeline(machine)
+    with contextlib.ExitStack() as stack:
+        context = stack.enter_context(contextlib.closing(llvm.create_context()))
+        module = stack.enter_context(contextlib.closing(_parsed(text, context)))
+        module.data_layout = str(line.target.target_data)
+        _run_passes(module, line.builder)
+        yield module, line.target
+
+
+def _parsed(text: str, context: llvm.ContextRef) -> llvm.ModuleRef:
     try:
-        module = llvm.parse_assembly(text)
+        module = llvm.parse_assembly(text, context)
         module.verify()
     except RuntimeError as error:
         raise CompileError("LLVM refuses a kernel", got=str(error).strip()) from None
-    module.data_layout = str(target.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=OPTIMIZATION)
-    options.loop_vectorization = False
-    options.slp_vectorization = False
-    options.loop_interleaving = False
-    options.loop_unrolling = False
-    builder = llvm.create_pass_builder(target, options)
+    return module
+
+
+def _run_passes(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
     passes = builder.getModulePassManager()
     passes.run(module, builder)
     # `close()` of a pass manager frees nothing: this does, and then tells the wrapper that it owns nothing any more.
     llvm.newpassmanagers.NewPassManager._dispose(passes)
     passes.detach()
-    builder.close()
-    options.close()
-    return module
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What makes LLVM's passes for one machine row; every call into it holds llvmlite's lock."""
+
+    target: llvm.TargetMachine
+    builder: llvm.PassBuilder
+
+
+@functools.cache
+def _pipeline(machine: Machine) -> Pipeline:
+    """Set up LLVM's passes, once: llvmlite never frees the instrumentation of a builder, 1.5 KiB."""
+    options = llvm.create_pipeline_tuning_options(speed_level=OPTIMIZATION)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_interleaving = False
+    options.loop_unrolling = False
+    target = _target_machine(machine)
+    return Pipeline(target, llvm.create_pass_builder(target, options))
 
 
 def _target_machine(machine: Machine, *, jit: bool = False) -> llvm.TargetMachine:
@@ -196,10 +209,7 @@ def _target_machine(machine: Machine, *, jit: bool = False) -> llvm.TargetMachin
 
 @functools.cache
 def _initialize() -> None:
-    """Register LLVM's targets, and make its lock survive a fork."""
+    """Register LLVM's targets."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     llvm.initialize_native_asmparser()
-    if hasattr(os, "register_at_fork"):  # a child forked while another thread is inside LLVM would wait for ever
-        lock = llvm.ffi.lib._lock._lock
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

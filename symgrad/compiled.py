@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import operator
 import threading
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,7 @@ from symgrad import bisection
 from symgrad.boundary import as_array, bind_shapes, unbound
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
 from symgrad.expr import Expr, Parameter, topological
+from symgrad.forks import hold_at_fork
 from symgrad.interpreter import evaluate as interpret
 from symgrad.ops.body import inline
 from symgrad.ops.layout import requirements
@@ -35,6 +39,7 @@ from symgrad.ops.structure import Fold
 from symgrad.options import Options, chosen_options
 from symgrad.shape import Dim, Size, evaluate, format_shape, names
 from symgrad.simplifier import simplify
+from symgrad.structures import matched, parts, restore
 
 
 @functools.cache
@@ -66,7 +71,7 @@ def remember(plans: dict[Any, Plan], key: Hashable, plan: Plan) -> Plan:
     return kept
 
 
-_remembering = threading.Lock()
+_remembering = hold_at_fork(threading.Lock())
 
 
 class Function:
@@ -76,7 +81,7 @@ class Function:
         self.inputs = _checked_inputs(inputs)
         self.name = name or "function"
         self._structure = outputs
-        flat = _flatten(outputs)
+        flat = [as_expr(part) for part in parts(outputs)]
         renewed = _checked_updates(updates)
         roots = inline([*flat, *(v for _, v in renewed)])
         _check_symbols(self.inputs, roots)
@@ -87,6 +92,7 @@ class Function:
             roots = simplify(roots)
         outs, values = roots[: len(flat)], roots[len(flat) :]
         self._renewed = [p for p, _ in renewed]
+        self._locks = [p.lock for p in sorted(self._renewed, key=lambda p: p.attrs["serial"])]  # one order everywhere
         self._compiled: Compiled = compile_graph(
             self._symbols, outs, list(zip(self._renewed, values, strict=True)), options
         )
@@ -130,13 +136,17 @@ class Function:
             bound = bind(self._compiled, self._dims(key))
         addresses = [a.ctypes.data for a in values]
         addresses += [a.ctypes.data for a in results]
+        # Ctrl-C comes between two calls, never within one: all locks are taken in one call, noted there, and released
+        # in one, which is the first thing that happens after the run.
+        held: list[bool] = []
+        release: Callable[[], object] = functools.partial(
+            deque, map(_release, itertools.compress(self._locks, held)), 0
+        )
         try:
-            if self._renewed:
-                with locked(self._renewed):
-                    status = bound.run(addresses, self._threads)
-            else:
-                status = bound.run(addresses, self._threads)
+            held.extend(map(_acquire, self._locks))
+            status = bound.run(addresses, self._threads)
         finally:
+            release()
             plan.free.append(bound)
         if status.code:
             self._raise_index_error(values)
@@ -178,7 +188,7 @@ class Function:
         self, out: Any, shapes: Sequence[tuple[int, ...]], values: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
         """Check the caller's arrays for the results: their own memory, right in shape, dtype and order."""
-        flat = _flatten_arrays(out, self._structure)
+        flat = list(matched(self._structure, out, "out= must have the structure of the outputs"))
         if len(set(self._position)) != len(self._position):
             raise TypeError(f"{self.name} gives one value twice; out= needs distinct outputs")
         results: list[np.ndarray] = [np.empty(0)] * len(self._results)
@@ -215,7 +225,7 @@ class Function:
             array = results[position]
             flat.append(array[()] if array.ndim == 0 else array.copy() if position in seen else array)
             seen.add(position)
-        return _rebuild(self._structure, iter(flat))
+        return restore(self._structure, iter(flat))
 
     def _raise_index_error(self, values: Sequence[np.ndarray]) -> None:
         """Find the index that a guard has refused, and say where it stands."""
@@ -352,6 +362,9 @@ def _size_names(value: Any) -> frozenset[str]:
     return names(value) if isinstance(value, Dim) else frozenset()
 
 
+_acquire, _release = operator.methodcaller("acquire"), operator.methodcaller("release")
+
+
 @contextlib.contextmanager
 def locked(parameters: Sequence[Parameter]) -> Any:
     """Hold the locks of all parameters, taken in one order everywhere."""
@@ -361,37 +374,5 @@ def locked(parameters: Sequence[Parameter]) -> Any:
         yield
 
 
-# -- structures ----------------------------------------------------------------------------------------------------
-
-
 def _position(nodes: Sequence[Expr], node: Expr) -> int:
     return next(k for k, n in enumerate(nodes) if n is node)
-
-
-def _flatten(structure: Any) -> list[Expr]:
-    if isinstance(structure, dict):
-        return [e for v in structure.values() for e in _flatten(v)]
-    if isinstance(structure, list | tuple):
-        return [e for v in structure for e in _flatten(v)]
-    return [as_expr(structure)]
-
-
-def _rebuild(structure: Any, values: Any) -> Any:
-    if isinstance(structure, dict):
-        return {k: _rebuild(v, values) for k, v in structure.items()}
-    if isinstance(structure, list | tuple):
-        parts = [_rebuild(v, values) for v in structure]
-        return type(structure)._make(parts) if hasattr(structure, "_make") else type(structure)(parts)  # a namedtuple
-    return next(values)
-
-
-def _flatten_arrays(out: Any, structure: Any) -> list[Any]:
-    if isinstance(structure, dict):
-        if not isinstance(out, Mapping) or out.keys() != structure.keys():
-            raise TypeError(f"out= must have the structure of the outputs: a dict with the keys {list(structure)}")
-        return [a for k, v in structure.items() for a in _flatten_arrays(out[k], v)]
-    if isinstance(structure, list | tuple):
-        if not isinstance(out, list | tuple) or len(out) != len(structure):
-            raise TypeError(f"out= must have the structure of the outputs: {len(structure)} arrays")
-        return [a for o, v in zip(out, structure, strict=True) for a in _flatten_arrays(o, v)]
-    return [out]

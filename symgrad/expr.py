@@ -82,12 +82,13 @@ Attr = None | bool | int | str | DType | Dim | Body | tuple[Any, ...]
 class Expr(Surface):
     """A node: an operator applied to operands. Made by the functions of `symgrad`, never by calling this class."""
 
-    __slots__ = ("__weakref__", "_digest", "args", "attrs", "op", "type")
+    __slots__ = ("__weakref__", "_digest", "args", "attrs", "beside", "op", "type")
 
     op: str
     args: tuple[Expr, ...]
     attrs: Mapping[str, Any]
     type: Type
+    beside: dict[Any, Any] | None  # what side tables hold of the node
 
     # -- facts about the node -------------------------------------------------------------------------------------
 
@@ -199,7 +200,7 @@ class Parameter(Expr):
 
 _set = object.__setattr__
 _table: dict[Any, weakref.ref[Expr]] = {}
-_lock = threading.RLock()
+_lock = side.TABLES
 _serial = itertools.count()
 _PLAIN = (bool, int, str, Dim, Body, type(None))
 
@@ -239,7 +240,8 @@ def make(
 
 def _new(cls: Any, op: str, args: tuple[Expr, ...], attrs: dict[str, Any], type: Type, slots: Mapping[str, Any]) -> Any:
     node = object.__new__(cls)
-    for name, value in dict(op=op, args=args, attrs=MappingProxyType(attrs), type=type, _digest=None, **slots).items():
+    facts = {"op": op, "args": args, "attrs": MappingProxyType(attrs), "type": type, "beside": None, "_digest": None}
+    for name, value in {**facts, **slots}.items():
         _set(node, name, value)
     return node
 

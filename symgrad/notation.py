@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from symgrad.errors import FormatError
+from symgrad.forks import hold_at_fork
 
 __all__ = ["CONSTANTS", "Call", "Const", "Formula", "Num", "Var", "fold", "parse", "substitute", "variables"]
 
@@ -28,7 +29,7 @@ CONSTANTS = ("pi", "inf", "nan", "lowest", "highest")
 # -- nodes --------------------------------------------------------------------------------------------------------
 
 _interned: weakref.WeakValueDictionary[tuple[Any, ...], Formula] = weakref.WeakValueDictionary()
-_lock = threading.RLock()
+_lock = hold_at_fork(threading.RLock())
 
 
 class Formula:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import secrets
 import threading
 
+from symgrad.forks import hold_at_fork
 from symgrad.philox import as_key, fold
 
-_lock = threading.Lock()
+_lock = hold_at_fork(threading.Lock())
 _seed = 0
 _drawn = 0
 

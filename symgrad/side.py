@@ -1,7 +1,7 @@
 """What is known about a node but is no part of it: lines, origins, names.
 
-In: nodes and facts about them. Out: the facts, as long as the node lives. The tables are weak and keyed by identity;
-nothing here changes what a node means, hashes or compiles to.
+In: nodes and facts about them. Out: the facts, as long as the node lives. Nothing here changes what a node means,
+hashes or compiles to.
 """
 
 from __future__ import annotations
@@ -10,45 +10,39 @@ import contextlib
 import contextvars
 import sys
 import threading
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+from symgrad.forks import hold_at_fork
 
 V = TypeVar("V")
 
+# Guards the intern table and what stands beside nodes. Nodes die while it is held, and their deaths change the table:
+# it is taken again by the thread that has it.
+TABLES: Final = hold_at_fork(threading.RLock())
+
 
 class SideTable(Generic[V]):
-    """A weak map from objects, compared by identity, to values."""
+    """A map from nodes, compared by identity, to values, of which each node holds its own in `beside`.
 
-    def __init__(self) -> None:
-        self._entries: dict[int, tuple[weakref.ref[Any], V]] = {}
-        self._lock = threading.RLock()
+    A value may so lead back to its node, as an origin does to a graph that the node is part of: both die together.
+    """
 
-    def __setitem__(self, node: object, value: V) -> None:
-        key = id(node)
+    def __setitem__(self, node: Any, value: V) -> None:
+        with TABLES:
+            if node.beside is None:
+                object.__setattr__(node, "beside", {})
+            node.beside[self] = value
 
-        def forget(ref: weakref.ref[Any]) -> None:
-            with self._lock:
-                entry = self._entries.get(key)
-                if entry is not None and entry[0] is ref:
-                    del self._entries[key]
-
-        with self._lock:
-            self._entries[key] = (weakref.ref(node, forget), value)
-
-    def get(self, node: object, default: V | None = None) -> V | None:
+    def get(self, node: Any, default: V | None = None) -> V | None:
         """Look up a node's value."""
-        entry = self._entries.get(id(node))
-        return entry[1] if entry is not None and entry[0]() is node else default
+        return default if node.beside is None else node.beside.get(self, default)
 
-    def __contains__(self, node: object) -> bool:
-        return self.get(node) is not None
-
-    def __len__(self) -> int:
-        return len(self._entries)
+    def __contains__(self, node: Any) -> bool:
+        return node.beside is not None and self in node.beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +118,9 @@ def sites(node: object) -> tuple[Site, ...]:
 
 
 def record_origin(node: object, origin: Origin) -> None:
-    """Remember why a node was made; the first reasons are kept."""
+    """Remember why a node was made: the first reason of each rule, since every reason keeps a graph alive."""
     known = _origins.get(node) or ()
-    if len(known) < _MOST_SITES:
+    if len(known) < _MOST_SITES and all(origin.rule != o.rule for o in known):
         _origins[node] = (*known, origin)
 
 

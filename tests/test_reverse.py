@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import sys
 import time
 
@@ -233,9 +234,11 @@ def test_gradients_leave_nothing_behind():
         grad(ops.sum(ops.softmax(ops.tanh(x) * x)), x)
 
     once(0)
+    gc.collect()
     before = interned_count()
     for k in range(1, 5):
         once(k)
+    gc.collect()
     assert interned_count() <= before
 
 
@@ -272,7 +275,7 @@ K = symbol("K", (3,), dtype="int32")
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: grad(X @ W, W), GradientError, r"scalar loss; matmul\(\.\.\.\) is \(N, 2\).*sum\(\)"),
+        (lambda: grad(X @ W, W), GradientError, r"scalar loss; X @ W is \(N, 2\).*sum\(\)"),
         (lambda: grad(ops.sum(K), K), GradientError, "the loss of a gradient is a float"),
         (
             lambda: grad(ops.sum(X * 1.0 + ops.sum(K)), K),
