@@ -1,11 +1,13 @@
 # Every target sets up the one environment, .venv, when it is missing or stale; it needs Python 3.11 or newer, make and a
 # package index, and nothing else. `make PYTHON=/path/to/python3.12 test` chooses the Python, WORKERS=1 the number of
-# test processes.
+# test processes, MINUTES=60 SEED=7 how long to fuzz and from which program on.
 
 VENV    := .venv
 STAMP   := $(VENV)/.installed
 WORKERS ?= auto
 PYTHON  ?=
+MINUTES ?= 10
+SEED    ?= 0
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -18,7 +20,7 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 STALE := stale
 endif
 
-.PHONY: help mnist test bench lint clean stale
+.PHONY: help mnist test fuzz bench lint clean stale
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -29,6 +31,10 @@ mnist: $(STAMP)  ## train the reference network on MNIST and print its gradients
 
 test: lint  ## lint, then run the tests, the doctests and the README's code
 	$(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses=8 --dist=worksteal --doctest-modules tests symgrad codegen
+
+fuzz: $(STAMP)  ## compare random graphs with the oracle for MINUTES; SEED is the first; the same command goes on
+	@mkdir -p build
+	cd tests && ../$(BIN)/python -m fuzz $(SEED) 1000000 --seconds=$$(($(MINUTES) * 60)) --log=../build/fuzz-$(SEED).jsonl
 
 bench: $(STAMP)  ## measure what the README claims
 	$(BIN)/python -m benchmarks

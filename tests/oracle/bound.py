@@ -234,7 +234,7 @@ RULES: dict[str, Rule] = {
     "sort": reductions.sorted_values, "argsort": reductions.sorted_places, "searchsorted": reductions.searched,
     "one_hot": reductions.spread_error,
     "solve": systems.solution, "triangular_solve": systems.solution, "det": systems.determinant,
-    "logabsdet": systems.log_determinant, "det_sign": systems.determinant_sign, "cholesky": systems.cholesky,
+    "logdet": systems.log_determinant, "det_sign": systems.determinant_sign, "cholesky": systems.cholesky,
     **dict.fromkeys(
         ("mean", "var", "softmax", "log_softmax", "logsumexp", "inv", "assume", "custom", "checkpoint"), _defined
     ),

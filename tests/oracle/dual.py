@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from oracle.partials import DISCRETE, partials_of
-from oracle.tape import half_lower, inside, inverse, pull, solved, times, turned
+from oracle.tape import applied, half_lower, inside, inverse, pull, solved, times, turned
 from oracle.values import Env, Graph, UnplacedError, einsum, evaluated, labels, pushed, sources
 from symgrad.expr import Expr
 from symgrad.ops.row import ROWS, row_of
@@ -220,13 +220,13 @@ def _recurrence(graph: Graph, node: Expr, tangents: Tangents) -> Array:
 def _solve(graph: Graph, node: Expr, tangents: Tangents) -> Array:
     """Differentiate A X = B: A X' = B' - A' X."""
     of_a, of_b = _full(graph, node, tangents, 2)
-    return solved(graph.values[node.args[0]], of_b - of_a @ graph.values[node])
+    return solved(graph.values[node.args[0]], of_b - applied(of_a, graph.values[node]))
 
 
 def _triangular_solve(graph: Graph, node: Expr, tangents: Tangents) -> Array:
     cut = np.tril if node.attrs["lower"] else np.triu
     of_a, of_b = _full(graph, node, tangents, 2)
-    return solved(cut(graph.values[node.args[0]]), of_b - cut(of_a) @ graph.values[node])
+    return solved(cut(graph.values[node.args[0]]), of_b - applied(cut(of_a), graph.values[node]))
 
 
 def _inv(graph: Graph, node: Expr, tangents: Tangents) -> Array:
@@ -234,13 +234,13 @@ def _inv(graph: Graph, node: Expr, tangents: Tangents) -> Array:
     return -c @ tangents[0] @ c
 
 
-def _logabsdet(graph: Graph, node: Expr, tangents: Tangents) -> Array:
+def _logdet(graph: Graph, node: Expr, tangents: Tangents) -> Array:
     """Give the trace of inv(A) A' (Jacobi)."""
     return np.trace(solved(graph.values[node.args[0]], tangents[0]), axis1=-2, axis2=-1)
 
 
 def _det(graph: Graph, node: Expr, tangents: Tangents) -> Array:
-    return graph.values[node] * _logabsdet(graph, node, tangents)
+    return graph.values[node] * _logdet(graph, node, tangents)
 
 
 def _cholesky(graph: Graph, node: Expr, tangents: Tangents) -> Array:
@@ -279,7 +279,7 @@ PUSHFORWARDS: dict[str, Pushforward] = {
     "log_softmax": _log_softmax,
     "scatter_add": _linear, "scatter_along_axis": _linear, "sort": _sort,
     "cumsum": _linear, "cumprod": _cumprod, "recurrence": _recurrence,
-    "solve": _solve, "triangular_solve": _triangular_solve, "inv": _inv, "det": _det, "logabsdet": _logabsdet,
+    "solve": _solve, "triangular_solve": _triangular_solve, "inv": _inv, "det": _det, "logdet": _logdet,
     "cholesky": _cholesky,
     "assume": _same, "checkpoint": _checkpoint, "custom": _custom,
 }  # fmt: skip

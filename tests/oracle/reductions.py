@@ -9,6 +9,7 @@ partial sums, where neighbours lie side by side), then trees; a matrix product i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +55,20 @@ def summed(bounds: Bounds, node: Expr, x: Box, axes: tuple[int, ...], keepdims: 
     known = np.where(np.isfinite(x.error), x.error, 0.0)
     error, size = (np.sum(a, axis=axes, keepdims=keepdims) for a in (x.error, x.size + known))
     whole = np.all(is_countable(x), axis=axes, keepdims=keepdims) & (size * bounds.unit(node) < 1)
-    return error + np.where(whole | (count <= 1), 0.0, own * size)
+    return error + np.where(whole | (count <= 1), 0.0, own * size) + overflow(bounds, node, size)
+
+
+def overflow(bounds: Bounds, node: Expr, size: Array) -> Array:
+    """Undecide a sum whose magnitudes add up to more than the type holds: some partial sum may be infinite."""
+    return np.where(size > float(np.finfo(bounds.float_type(node)).max), np.inf, 0.0)
+
+
+def product_range(bounds: Bounds, node: Expr, x: Box, run: Callable[[Array], Array]) -> Array:
+    """Undecide a product of which some partial product may overflow, or vanish where an infinity follows."""
+    info = np.finfo(bounds.float_type(node))
+    great, small = run(np.maximum(x.size, 1.0)), run(np.where(x.size > 0, np.minimum(x.size, 1.0), 1.0))
+    is_special = run(np.where(np.isfinite(x.value), 1.0, 2.0)) > 1
+    return np.where((great > float(info.max)) | (is_special & (small < float(info.tiny))), np.inf, 0.0)
 
 
 def total(bounds: Bounds, node: Expr) -> Array:
@@ -73,7 +87,8 @@ def product(bounds: Bounds, node: Expr) -> Array:
     count = int(np.prod([x.value.shape[axis] for axis in axes]))
     greatest = np.prod(x.size + x.error, axis=axes, keepdims=keepdims)
     error = greatest - np.prod(x.size, axis=axes, keepdims=keepdims)
-    return error + rounding(greatest, count, bounds.float_type(node), 0.0, count + 2.0)
+    own = rounding(greatest, count, bounds.float_type(node), 0.0, count + 2.0)
+    return error + own + product_range(bounds, node, x, lambda v: np.prod(v, axis=axes, keepdims=keepdims))
 
 
 def extremum(bounds: Bounds, node: Expr) -> Array:
@@ -145,7 +160,7 @@ def contraction(bounds: Bounds, node: Expr) -> Array:
     if is_countable(x).all() and is_countable(y).all() and np.all(greatest * bounds.unit(node) < 1):
         error = np.zeros(greatest.shape)
     touched = sums(unknown[0], np.ones_like(y.error)) + sums(np.ones_like(x.error), unknown[1])
-    return np.where(touched > 0, np.inf, error)
+    return np.where(touched > 0, np.inf, error) + overflow(bounds, node, greatest)
 
 
 # -- running operators ---------------------------------------------------------------------------------------------
@@ -159,7 +174,7 @@ def running_sum(bounds: Bounds, node: Expr) -> Array:
     u, count = bounds.unit(node), x.value.shape[axis]
     sizes = np.cumsum(x.size + np.where(np.isfinite(x.error), x.error, 0.0), axis)
     own = rounding(bounds.graph.values[node], 2.0, bounds.float_type(node), error)
-    return error + own + ((count * u) ** 2 + count * UNIT64) * sizes
+    return error + own + ((count * u) ** 2 + count * UNIT64) * sizes + overflow(bounds, node, sizes)
 
 
 def running_product(bounds: Bounds, node: Expr) -> Array:
@@ -167,7 +182,8 @@ def running_product(bounds: Bounds, node: Expr) -> Array:
     if not node.dtype.is_float:
         return np.cumsum(x.error, axis)
     greatest, count = np.cumprod(x.size + x.error, axis), x.value.shape[axis]
-    return greatest - np.cumprod(x.size, axis) + rounding(greatest, count, bounds.float_type(node), 0.0, count + 2.0)
+    error = greatest - np.cumprod(x.size, axis) + rounding(greatest, count, bounds.float_type(node), 0.0, count + 2.0)
+    return error + product_range(bounds, node, x, lambda v: np.cumprod(v, axis))
 
 
 def recurrence(bounds: Bounds, node: Expr) -> Array:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oracle.enclosure import UNIT64, rounding
-from oracle.tape import half_lower, inverse, turned
+from oracle.tape import applied, half_lower, inverse, turned
 
 if TYPE_CHECKING:
     from oracle.bound import Bounds
@@ -65,8 +65,10 @@ def solution(bounds: Bounds, node: Expr) -> Array:
     else:
         change, _ = _backward(matrix, a.error, unit)
     inner = np.abs(inverse(matrix))
-    moved = inner @ (change @ out + b.error)
-    return _undecided(moved * _amplified(inner @ change), moved) + rounding(out, 1.0, bounds.float_type(node), moved)
+    moved = applied(inner, applied(change, out) + b.error)
+    amplified = _amplified(inner @ change)
+    grown = moved * (amplified if out.ndim == matrix.ndim else amplified[..., 0])
+    return _undecided(grown, moved) + rounding(out, 1.0, bounds.float_type(node), moved)
 
 
 def _undecided(error: Array, moved: Array) -> Array:

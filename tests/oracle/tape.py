@@ -233,9 +233,9 @@ def turned(a: Array) -> Array:
 
 
 def solved(a: Array, b: Array) -> Array:
-    """Solve, matrix by matrix; a singular one gives NaN."""
-    out = np.empty(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) + b.shape[-2:])
-    for place in np.ndindex(out.shape[:-2]):
+    """Solve, matrix by matrix, for a matrix or (b has one axis less) a vector; a singular one gives NaN."""
+    out = np.empty(b.shape)
+    for place in np.ndindex(a.shape[:-2]):
         try:
             out[place] = np.linalg.solve(a[place], b[place])
         except np.linalg.LinAlgError:
@@ -254,13 +254,23 @@ def half_lower(a: Array) -> Array:
 
 def _solve(graph: Graph, node: Expr, g: Array) -> Cotangents:
     of_b = solved(turned(graph.values[node.args[0]]), g)
-    return [-of_b @ turned(graph.values[node]), of_b]
+    return [-_mixed(of_b, graph.values[node], graph.values[node.args[0]]), of_b]
+
+
+def applied(a: Array, x: Array) -> Array:
+    """Give a @ x, matrix by matrix, for a matrix or (x has one axis less) a vector."""
+    return a @ x if x.ndim == a.ndim else (a @ x[..., None])[..., 0]
+
+
+def _mixed(of_b: Array, x: Array, a: Array) -> Array:
+    """Give of_b @ x.T, of vectors the outer product."""
+    return of_b @ turned(x) if x.ndim == a.ndim else of_b[..., :, None] * x[..., None, :]
 
 
 def _triangular_solve(graph: Graph, node: Expr, g: Array) -> Cotangents:
     cut = np.tril if node.attrs["lower"] else np.triu
     of_b = solved(turned(cut(graph.values[node.args[0]])), g)
-    return [cut(-of_b @ turned(graph.values[node])), of_b]
+    return [cut(-_mixed(of_b, graph.values[node], graph.values[node.args[0]])), of_b]
 
 
 def _inv(graph: Graph, node: Expr, g: Array) -> Cotangents:
@@ -272,7 +282,7 @@ def _det(graph: Graph, node: Expr, g: Array) -> Cotangents:
     return [(g * graph.values[node])[..., None, None] * turned(inverse(graph.values[node.args[0]]))]
 
 
-def _logabsdet(graph: Graph, node: Expr, g: Array) -> Cotangents:
+def _logdet(graph: Graph, node: Expr, g: Array) -> Cotangents:
     return [g[..., None, None] * turned(inverse(graph.values[node.args[0]]))]
 
 
@@ -318,7 +328,7 @@ PULLBACKS: dict[str, Pullback] = {
     "log_softmax": _log_softmax,
     "scatter_add": _scatter_add, "scatter_along_axis": _scatter_along_axis, "sort": _sort,
     "cumsum": _cumsum, "cumprod": _cumprod, "recurrence": _recurrence,
-    "solve": _solve, "triangular_solve": _triangular_solve, "inv": _inv, "det": _det, "logabsdet": _logabsdet,
+    "solve": _solve, "triangular_solve": _triangular_solve, "inv": _inv, "det": _det, "logdet": _logdet,
     "cholesky": _cholesky,
     "assume": _identity, "checkpoint": _checkpoint, "custom": _custom,
 }  # fmt: skip
