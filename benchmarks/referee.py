@@ -37,7 +37,7 @@ ULPS_OF_LARGEST = 16  # of the largest magnitude for others, which add up to som
 # Near a zero of the result the unit is that of an intermediate: a function of the operands gives its magnitude.
 INTERMEDIATE: dict[str, Callable[[Arrays], np.ndarray | float]] = {
     "logaddexp": lambda operands: np.maximum(*map(np.abs, operands)),
-    "logabsdet": lambda operands: 1.0,  # an error of a unit in the determinant
+    "logdet": lambda operands: 1.0,  # an error of a unit in the determinant
 }
 # What is known to be less exact, and on whose side.
 LOOSE = {("`digamma`", "gradient"): 1e-9}  # PyTorch's: it has trigamma to ten digits

@@ -194,7 +194,7 @@ ROWS: dict[str, Callable[..., Tensor]] = {
     # linear algebra
     "matmul": torch.matmul, "contract": contracted, "solve": torch.linalg.solve, "inv": torch.linalg.inv,
     "triangular_solve": lambda a, b, lower: torch.linalg.solve_triangular(a, b, upper=not lower),
-    "det": torch.linalg.det, "logabsdet": lambda a: torch.linalg.slogdet(a)[1],
+    "det": torch.linalg.det, "logdet": lambda a: torch.linalg.slogdet(a)[1],
     "det_sign": lambda a: torch.linalg.slogdet(a)[0], "cholesky": lambda a: torch.linalg.cholesky((a + a.mT) / 2),
     # order and indexing
     "cumsum": lambda x, axis: torch.cumsum(x, axis), "cumprod": lambda x, axis: torch.cumprod(x, axis),

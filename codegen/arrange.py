@@ -124,9 +124,7 @@ def _before(
 # -- merging -------------------------------------------------------------------------------------------------------
 
 
-def _merged(
-    groups: Sequence[Group], home: dict[Expr, Group], guards: Sequence[tuple[Expr, Expr]]
-) -> list[Group]:
+def _merged(groups: Sequence[Group], home: dict[Expr, Group], guards: Sequence[tuple[Expr, Expr]]) -> list[Group]:
     """Merge map groups over one domain that feed each other in place, or load the same large tensor."""
     reads = {g: dict.fromkeys(n for n, _ in accesses(g, home)) for g in groups}
     before = _before(groups, reads, home, guards)

@@ -28,13 +28,13 @@ class Matrix:
 
 
 def _copied(item: Item, number: int, prefix: str) -> tuple[Block, Matrix]:
-    """Copy a matrix operand to scratch memory."""
-    rows, columns = item.root.args[number].shape[-2:]
+    """Copy a matrix operand to scratch memory; a vector becomes a column."""
+    rows, columns = _extents(item, number)
     alloc, array = item.array(prefix, item.root.dtype, rows, columns)
 
     def row(r: Size) -> Block:
         def put(c: Size) -> Block:
-            block, value = item.element(number, r, c)
+            block, value = item.element(number, *_place(item, number, r, c))
             return [*block, array.put(value, r, c)]
 
         return [item.loop("c", 0, columns, put)]
@@ -42,11 +42,27 @@ def _copied(item: Item, number: int, prefix: str) -> tuple[Block, Matrix]:
     return [alloc, item.loop("r", 0, rows, row)], Matrix(array, rows, columns)
 
 
+def _is_vector(item: Item, number: int) -> bool:
+    """Tell whether an operand has a vector where the first has a matrix."""
+    return item.root.args[number].ndim < item.root.args[0].ndim
+
+
+def _extents(item: Item, number: int) -> tuple[Size, Size]:
+    shape = item.root.args[number].shape
+    return (shape[-1], 1) if _is_vector(item, number) else (shape[-2], shape[-1])
+
+
+def _place(item: Item, number: int, row: Size, column: Size) -> tuple[Size, ...]:
+    """Give the index of an element in its operand, and in the result that has the operand's shape."""
+    return (row,) if _is_vector(item, number) else (row, column)
+
+
 def _written(item: Item, x: Matrix) -> For:
-    """Write the result from scratch memory."""
+    """Write the result, which has the shape of the last operand, from scratch memory."""
+    last = len(item.root.args) - 1
 
     def row(r: Size) -> Block:
-        return [item.loop("c", 0, x.columns, lambda c: [item.result(x.array.at(r, c), r, c)])]
+        return [item.loop("c", 0, x.columns, lambda c: [item.result(x.array.at(r, c), *_place(item, last, r, c))])]
 
     return item.loop("r", 0, x.rows, row)
 
@@ -177,9 +193,7 @@ def sign_of_determinant(item: Item) -> Block:
     return _of_pivots(item, declare, product, product, lambda d: op("mul", product, apply("sign", (d,))))
 
 
-def _of_pivots(
-    item: Item, declare: Stmt, state: Name, parity: Name | None, step: Callable[[Value], Value]
-) -> Block:
+def _of_pivots(item: Item, declare: Stmt, state: Name, parity: Name | None, step: Callable[[Value], Value]) -> Block:
     """Eliminate, then take in the diagonal from the first row to the last."""
     copy, a = _copied(item, 0, "a")
 

@@ -267,4 +267,3 @@ def _repeats(user: Expr, operand: Expr, node: Expr) -> bool:
     """Tell whether the user reads elements of the node more than once."""
     reading = operand.shape if isinstance(row_of(user).structure, ROOTS) else user.shape
     return product(reading) != product(node.shape)
-

@@ -4,7 +4,7 @@ In: how many bytes each buffer of a run needs. Out: a `Fence` for each: memory t
 begins, so that the first byte read or written beyond it stops the process, with a strip before it whose pattern tells
 whether anything was written there. What a kernel reads before it is written is a NaN, or an absurd index.
 
-It knows no kernels and no launches.
+It must not know kernels, nor launches.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ KINDS: dict[str, Callable[[Item], Block]] = {
     "solve": factors.solve,
     "triangular_solve": factors.triangular_solve,
     "det": factors.determinant,
-    "logabsdet": factors.log_determinant,
+    "logdet": factors.log_determinant,
     "det_sign": factors.sign_of_determinant,
     "cholesky": factors.cholesky,
 }

@@ -216,7 +216,8 @@ class _Verifier:
             if self.size_varies(end, scope):
                 self.fail(f"the bound {end} differs from lane to lane")
         inner = scope.child()
-        inner.idle |= isinstance(stmt.stop - stmt.start, int) and stmt.stop - stmt.start <= 0
+        longest = bounds(stmt.stop - stmt.start, scope.ranges)[1]
+        inner.idle |= longest is not None and longest <= 0
         kind = "serial"
         if stmt.tag is Tag.UNROLL:
             kind = "unrolled"

@@ -17,9 +17,10 @@ from symgrad.expr import Expr, topological
 from symgrad.formula import parse
 from symgrad.formula import variables as names_in
 from symgrad.ops.layout import moveaxis
+from symgrad.ops.moves import reshaped
 from symgrad.ops.row import ROWS, as_expr, cast, row_of, where_text
 from symgrad.ops.structure import Cast, Composite, Contraction, Fold, Gather, Layout, Map, Place, Random, Scatter
-from symgrad.shape import Shape, Size, format_shape
+from symgrad.shape import Size, format_shape
 
 __all__ = ["OWN_RULES", "RULES", "batch", "spread_axis"]
 
@@ -73,13 +74,9 @@ def _repeated(x: Expr, size: Size) -> Expr:
     return ROWS["broadcast_to"](x, shape=(size, *x.shape))
 
 
-def _reshaped(x: Expr, shape: Shape) -> Expr:
-    return x if x.shape == shape else ROWS["reshape"](x, shape=shape)
-
-
 def _aligned(x: Expr, rank: int) -> Expr:
     """Insert unit axes behind the batch's, so that a sample of lower rank broadcasts as it did."""
-    return _reshaped(x, (x.shape[0], *(1,) * (rank + 1 - x.ndim), *x.shape[1:]))
+    return reshaped(x, (x.shape[0], *(1,) * (rank + 1 - x.ndim), *x.shape[1:]))
 
 
 def _everywhere(args: Sequence[Operand], size: Size) -> list[Expr]:
@@ -115,8 +112,8 @@ def _of_fold(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
     assert isinstance(structure, Fold)
     counts = any("i" in names_in(parse(text)) for text in structure.step)
     if counts and len(axes) > 1:
-        flat = ROWS[node.op](_reshaped(x, (size, node.args[0].size)), axes=(1,), keepdims=False)
-        return _reshaped(flat, (size, *node.shape))
+        flat = ROWS[node.op](reshaped(x, (size, node.args[0].size)), axes=(1,), keepdims=False)
+        return reshaped(flat, (size, *node.shape))
     return ROWS[node.op](x, **{**node.attrs, "axes": _one_further(axes)})
 
 
@@ -167,7 +164,7 @@ def _of_memory(node: Expr, x: Expr, size: Size) -> Expr:
     """See the memory of all samples, one behind the other, with one more stride: the length of a sample's."""
     (length,) = node.args[0].shape
     attrs = {**node.attrs, "shape": (size, *node.shape), "strides": (length, *node.attrs["strides"])}
-    return ROWS[node.op](_reshaped(x, (size * length,)), **attrs)
+    return ROWS[node.op](reshaped(x, (size * length,)), **attrs)
 
 
 def _of_contraction(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
@@ -187,7 +184,7 @@ def _of_contraction(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
         _as_matrices(x, arg, has_axis, side == 0, between)
         for side, (x, arg, has_axis) in enumerate(((a, left, a_has), (b, right, b_has)))
     ]
-    return _reshaped(ROWS[node.op](*stacks), (size, *node.shape))
+    return reshaped(ROWS[node.op](*stacks), (size, *node.shape))
 
 
 def _of_labelled(node: Expr, args: Sequence[Operand]) -> Expr:
@@ -211,9 +208,9 @@ def _as_matrices(x: Expr, arg: Expr, has_axis: bool, is_left: bool, between: int
     """Give an operand of a product as a stack of matrices, with unit axes for the stacks it is not part of."""
     core = arg.shape[-2:] if arg.ndim > 1 else (1, *arg.shape) if is_left else (*arg.shape, 1)
     if not has_axis:
-        return _reshaped(x, (*arg.shape[:-2], *core))
+        return reshaped(x, (*arg.shape[:-2], *core))
     own = arg.shape[:-2]
-    return _reshaped(x, (x.shape[0], *(1,) * (between - len(own)), *own, *core))
+    return reshaped(x, (x.shape[0], *(1,) * (between - len(own)), *own, *core))
 
 
 def _of_gather(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
@@ -239,9 +236,9 @@ def _taken(x: Expr, indices: Expr, axis: int, rank: int) -> Expr:
     inner = indices.shape[1:]
     last = ROWS["transpose"](x, axes=(*range(axis), *range(axis + 1, x.ndim), axis))
     shape = (*before, *inner, *after)
-    rows = _reshaped(last, (*before, *(1,) * rank, *after, x.shape[axis]))
+    rows = reshaped(last, (*before, *(1,) * rank, *after, x.shape[axis]))
     rows = ROWS["broadcast_to"](rows, shape=(*shape, x.shape[axis]))
-    at = _reshaped(indices, (before[0], *(1,) * (axis - 1), *inner, *(1,) * len(after)))
+    at = reshaped(indices, (before[0], *(1,) * (axis - 1), *inner, *(1,) * len(after)))
     return ROWS["pick"](rows, ROWS["broadcast_to"](at, shape=shape))
 
 
@@ -259,7 +256,7 @@ def _of_scatter(node: Expr, args: Sequence[Operand], size: Size) -> Expr:
     rest = tuple(i for i in range(1, values.ndim) if i not in span)
     joined = ROWS["transpose"](values, axes=(0, *span, *rest))
     flat = ROWS[node.op](joined, _in_one_row(indices, size, extent), axis=0, size=size * extent)
-    split = _reshaped(flat, (size, extent, *(values.shape[i] for i in rest)))
+    split = reshaped(flat, (size, extent, *(values.shape[i] for i in rest)))
     return ROWS["transpose"](split, axes=(0, *range(2, axis + 2), 1, *range(axis + 2, split.ndim)))
 
 
@@ -269,7 +266,7 @@ def _in_one_row(indices: Expr, size: Size, extent: Size) -> Expr:
     length, end = as_expr(extent, INT64), as_expr(size * extent, INT64)
     position = ROWS["where"](ROWS["less"](wide, 0), ROWS["add"](wide, length), wide)
     first = ROWS["arange"](start=0, step=1, size=size, dtype=INT64)
-    first = _reshaped(ROWS["multiply"](first, length), (size, *(1,) * (wide.ndim - 1)))
+    first = reshaped(ROWS["multiply"](first, length), (size, *(1,) * (wide.ndim - 1)))
     inside = ROWS["logical_and"](ROWS["greater_equal"](position, 0), ROWS["less"](position, length))
     return ROWS["where"](inside, ROWS["add"](position, first), end)
 

@@ -1,4 +1,4 @@
-"""Bisection: the first pass, group or kernel whose result differs from the referee.
+"""Bisection: the first pass or kernel whose result differs from the referee.
 
 In: what a compiled function was made from (inputs, roots before and after simplification, its program) and arrays.
 Out: one line that names the culprit, None if every stage agrees. The graph is evaluated by the NumPy interpreter after
@@ -54,7 +54,7 @@ def is_wanted() -> bool:
 
 
 def report(name: str, subject: Subject, arrays: Sequence[np.ndarray], dims: Mapping[str, int]) -> None:
-    """Write to standard error what `bisect` finds for a call."""
+    """Write to standard error what `culprit` finds for a call."""
     found = culprit(subject, arrays, dims)
     print(f"{VARIABLE}: {name}: {found or 'every stage agrees with the referee'}", file=sys.stderr)
 

@@ -105,7 +105,8 @@ def _from_table() -> dict[str, Callable[..., Formula]]:
     """Map the names of SymPy's classes to formulas of their translated operands."""
 
     def chain(name: str) -> Callable[..., Formula]:
-        def build(first: Formula, *rest: Formula) -> Formula:
+        def build(*operands: Formula) -> Formula:
+            first, *rest = sorted(operands, key=lambda operand: isinstance(operand, Num))  # as one writes it: max(x, 0)
             for operand in rest:
                 first = Call(name, (first, operand))
             return first
@@ -144,7 +145,7 @@ def from_sympy(expr: Any, env: Mapping[Any, Formula] | None = None) -> Formula:
     >>> import sympy
     >>> x = sympy.Symbol("x", real=True)
     >>> str(from_sympy((1 - x)**2 / (3 * sympy.sqrt(x)) + sympy.Max(x, 0)))
-    'maximum(0, x) + square(1 - x) / (3 * sqrt(x))'
+    'maximum(x, 0) + square(1 - x) / (3 * sqrt(x))'
     """
     given = env or {}
     if expr in given:
@@ -161,8 +162,8 @@ def from_sympy(expr: Any, env: Mapping[Any, Formula] | None = None) -> Formula:
         return special[kind](expr, given)
     if kind not in _from_table():
         raise FormatError(
-            f"{expr} has no translation", got=f"SymPy's {kind}",
-            hint="Write it with exp log sin cos tan tanh sinh cosh erf loggamma sqrt Abs sign Max Min floor Piecewise.",
+            f"no operator computes SymPy's {expr}", hint="Write it with exp, log, sin, cos, tan, tanh, sinh, cosh, "
+            "erf, loggamma, sqrt, Abs, sign, Max, Min, floor and Piecewise.",
         )  # fmt: skip
     return _from_table()[kind](*(from_sympy(a, given) for a in expr.args))
 

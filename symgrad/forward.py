@@ -26,14 +26,13 @@ from symgrad.request import (
     complete,
     fitted,
     flows,
-    parts,
-    restore,
     variables,
     zeros_like,
 )  # fmt: skip
 from symgrad.reverse import between, grad, sweep
 from symgrad.simplifier import simplify as simplify_graph
 from symgrad.simplifier import stabilise
+from symgrad.structures import parts, restore
 
 __all__ = ["hvp", "jvp"]
 

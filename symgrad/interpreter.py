@@ -23,6 +23,7 @@ from symgrad.ops.row import Row, label, row_of
 from symgrad.ops.structure import Composite, Fold, Gather, Leaf, Random, Scatter
 from symgrad.shape import Dim, Shape, Size, format_shape, names, product
 from symgrad.shape import evaluate as size_value
+from symgrad.structures import parts, restore
 
 __all__ = ["evaluate"]
 
@@ -43,7 +44,7 @@ def evaluate(expr: Any, env: Mapping[Any, Any] | None = None, dtype: Any = "floa
     >>> float(evaluate((x * x).sum(), {x: [1.0, 2.0, 3.0]}))
     14.0
     """
-    roots = _flatten(expr)
+    roots = _expressions(expr)
     working = None if dtype is None else as_dtype(dtype)
     if working is not None and not working.is_float:
         raise DTypeError(
@@ -60,31 +61,16 @@ def evaluate(expr: Any, env: Mapping[Any, Any] | None = None, dtype: Any = "floa
     machine = _Machine(arrays, sizes, working)
     with np.errstate(all="ignore"):
         values = machine.run(order, roots)
-    return _rebuild(expr, iter(values))
+    return restore(expr, iter(values))
 
 
-# -- structures ----------------------------------------------------------------------------------------------------
-
-
-def _flatten(structure: Any) -> list[Expr]:
-    """List the expressions of a structure in order."""
-    if isinstance(structure, Expr):
-        return [structure]
-    if isinstance(structure, Mapping):
-        return [node for part in structure.values() for node in _flatten(part)]
-    if isinstance(structure, (list, tuple)):
-        return [node for part in structure for node in _flatten(part)]
-    raise TypeError(f"evaluate takes expressions, lists, tuples and dicts of them, not {type(structure).__name__}")
-
-
-def _rebuild(structure: Any, values: Any) -> Any:
-    """Put values where the expressions of a structure stand."""
-    if isinstance(structure, Expr):
-        return next(values)
-    if isinstance(structure, Mapping):
-        return {key: _rebuild(part, values) for key, part in structure.items()}
-    parts = [_rebuild(part, values) for part in structure]
-    return parts if isinstance(structure, list) else tuple(parts)
+def _expressions(structure: Any) -> list[Expr]:
+    """List the expressions of a structure in order; TypeError for anything else in it."""
+    found = list(parts(structure))
+    for part in found:
+        if not isinstance(part, Expr):
+            raise TypeError(f"evaluate takes expressions, lists, tuples and dicts of them, not {type(part).__name__}")
+    return found
 
 
 # -- binding -------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ Key: TypeAlias = tuple[Any, ...]
 CONSTANT: Monomial = ()
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=4096)
 def monomial_key(monomial: Monomial) -> Key:
     """Order monomials as printed: higher degree first, then alphabetically (graded lexicographic order).
 
@@ -44,7 +44,7 @@ def monomial_key(monomial: Monomial) -> Key:
     return (-degree, tuple((atom.key, -power) for atom, power in monomial))
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=4096)
 def multiply_monomials(a: Monomial, b: Monomial) -> Monomial:
     """Return the product a*b."""
     if not a:

@@ -25,10 +25,11 @@ from symgrad.interpreter import evaluate
 from symgrad.ops.body import barrier, substitute
 from symgrad.ops.row import ROWS, Attrs, Row, as_expr, label, register, where_text
 from symgrad.ops.structure import Composite
-from symgrad.request import check_float, parts, restore
-from symgrad.shape import Dim, Size, names
+from symgrad.request import check_float
+from symgrad.shape import Dim, Size, format_shape, names
 from symgrad.shape import evaluate as size_value
 from symgrad.simplifier import simplify
+from symgrad.structures import parts, restore
 
 __all__ = ["checkpoint", "custom_gradient"]
 
@@ -179,12 +180,17 @@ def _traced(
             continue
         part = as_expr(cotangent, x.dtype)
         if part.type != x.type:
-            got = f"{part.type} for operand {position}, which is {x.type}"
-            raise GradientError(f"{name}: a cotangent has the type of its operand", got=got)
+            got = f"{_described(part)} for operand {position}, {label(args[position])}, which is {_described(x)}"
+            hint = "Sum what was broadcast; do not sum what was not."
+            raise GradientError(f"{name}: its vjp gives a cotangent of another type", got=got, hint=hint)
         wrt.append(position)
         found.append(part)
     _refuse_closures(name, found, (*inputs, result, g))
     return Body(inputs, [out]), Body((*inputs, result, g), found), tuple(wrt)
+
+
+def _described(node: Expr) -> str:
+    return f"{node.dtype} of shape {format_shape(node.shape)}"
 
 
 def _refuse_closures(name: str, outputs: Sequence[Expr], inputs: Sequence[Expr]) -> None:

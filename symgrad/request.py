@@ -1,7 +1,7 @@
 """What a derivative is asked of: results, variables, tangents and cotangents, as users give them.
 
-In: nested lists, tuples and dicts of expressions. Out: flat lists of checked expressions, and structures rebuilt around
-the answers; GradientError, with a hint, for what has no derivative. It must not know how derivatives are found.
+In: nested lists, tuples and dicts of expressions. Out: flat lists of checked expressions; GradientError, with a hint,
+for what has no derivative. It must not know how derivatives are found.
 """
 
 from __future__ import annotations
@@ -13,35 +13,7 @@ from symgrad.errors import GradientError, nearest
 from symgrad.expr import Expr, TensorType, constant_node, topological
 from symgrad.ops.row import ROWS, as_expr, cast, describe, label, row_of, where_text
 from symgrad.shape import format_shape
-
-
-def parts(structure: Any) -> Iterator[Any]:
-    """List the leaves of nested lists, tuples and dicts.
-
-    >>> list(parts({"a": 1, "b": [2, (3,)]}))
-    [1, 2, 3]
-    """
-    if isinstance(structure, Mapping):
-        structure = list(structure.values())
-    if isinstance(structure, (list, tuple)):
-        for part in structure:
-            yield from parts(part)
-    else:
-        yield structure
-
-
-def restore(structure: Any, items: Iterator[Any]) -> Any:
-    """Put the items where the leaves of a structure stand.
-
-    >>> restore({"a": 0, "b": [0, (0,)]}, iter("xyz"))
-    {'a': 'x', 'b': ['y', ('z',)]}
-    """
-    if isinstance(structure, Mapping):
-        return {key: restore(part, items) for key, part in structure.items()}
-    if isinstance(structure, (list, tuple)):
-        found = [restore(part, items) for part in structure]
-        return found if isinstance(structure, list) else tuple(found)
-    return next(items)
+from symgrad.structures import parts
 
 
 def beside(structure: Any, values: Any, what: str) -> Iterator[Any]:
@@ -76,17 +48,23 @@ def check_float(what: str, node: Any) -> Expr:
     if not isinstance(node, Expr):
         raise TypeError(f"the {what} of a gradient is an expression, not {type(node).__name__}")
     if not node.dtype.is_float:
-        got, hint = f"{label(node)} is {node.type}", "Convert it with astype('float32') where it enters."
+        got, hint = f"{label(node)} is {node.dtype}", "Convert it with astype('float32') where it enters."
         raise GradientError(f"the {what} of a gradient is a float", got=got, where=where_text([node]), hint=hint)
     return node
 
 
-def check_loss(loss: Any) -> Expr:
-    """Give back a float scalar; GradientError for anything else."""
+_FOR_MORE = {  # what gives the derivative of a result that is no scalar
+    "grad": "sg.vjp with a cotangent, or sg.jacobian",
+    "hessian": "sg.jacobian of sg.jacobian",
+}
+
+
+def check_loss(loss: Any, what: str = "grad") -> Expr:
+    """Give back a float scalar; GradientError for anything else, in the name of what was asked for."""
     node = check_float("loss", loss)
     if node.shape != ():
-        hint = "Reduce it first, with mean() or sum(), or use sg.vjp with a cotangent."
-        raise GradientError("grad takes a scalar loss", got=describe(node), where=where_text([node]), hint=hint)
+        hint = f"Reduce it first, with mean() or sum(), or use {_FOR_MORE[what]}."
+        raise GradientError(f"{what} takes a scalar loss", got=describe(node), where=where_text([node]), hint=hint)
     return node
 
 

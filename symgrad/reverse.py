@@ -25,7 +25,7 @@ from symgrad.errors import GradientError
 from symgrad.expr import Expr, constant_node, topological
 from symgrad.formula import Call, Formula, Num
 from symgrad.ops.calculus import derivative_of, scale
-from symgrad.ops.row import ROWS, cast, describe, no_gradient, row_of
+from symgrad.ops.row import ROWS, cast, describe, no_gradient, plain_name, row_of
 from symgrad.ops.structure import Cast, Composite, Map
 from symgrad.request import (
     check_float,
@@ -34,13 +34,12 @@ from symgrad.request import (
     complete,
     fitted,
     flows,
-    parts,
-    restore,
     variables,
 )  # fmt: skip
 from symgrad.shape import format_shape
 from symgrad.simplifier import simplify as simplify_graph
 from symgrad.simplifier import stabilise
+from symgrad.structures import parts, restore
 from symgrad.support import Cotangent, added, along_axes, chosen, passed_on, restricted, settled, shrunk, tame_nodes
 
 __all__ = ["grad", "value_and_grad", "vjp"]
@@ -66,7 +65,8 @@ def grad(loss: Expr, wrt: Any, *, simplify: bool = True, disconnected: str = "er
     >>> [float(v) for v in sg.evaluate(sg.grad((x * x).sum(), x), {x: [1.0, 2.0, 3.0]})]
     [2.0, 4.0, 6.0]
     """
-    return value_and_grad(loss, wrt, simplify=simplify, disconnected=disconnected)[1]
+    _, grads = _derived(loss, wrt, simplify, disconnected)
+    return restore(wrt, iter(simplify_graph(grads) if simplify else grads))
 
 
 def value_and_grad(loss: Expr, wrt: Any, *, simplify: bool = True, disconnected: str = "error") -> tuple[Expr, Any]:
@@ -78,16 +78,21 @@ def value_and_grad(loss: Expr, wrt: Any, *, simplify: bool = True, disconnected:
     >>> float(sg.evaluate(value, {x: 3.0})), float(sg.evaluate(slope, {x: 3.0}))
     (9.0, 6.0)
     """
+    loss, grads = _derived(loss, wrt, simplify, disconnected)
+    if simplify:
+        loss, *grads = simplify_graph([loss, *grads])
+    return loss, restore(wrt, iter(grads))
+
+
+def _derived(loss: Expr, wrt: Any, simplify: bool, disconnected: str) -> tuple[Expr, list[Expr]]:
+    """Give the loss in its stable form, if simplified, and its gradients by the bare chain rule."""
     check_loss(loss)
     targets = variables(wrt, disconnected)
     with side.building_at(None):
         check_reached([loss], targets, disconnected)
         if simplify:
             loss = stabilise(loss, targets)
-        grads = complete(sweep([(loss, constant_node(1, loss.dtype))], targets), targets)
-        if simplify:
-            loss, *grads = simplify_graph([loss, *grads])
-    return loss, restore(wrt, iter(grads))
+        return loss, complete(sweep([(loss, constant_node(1, loss.dtype))], targets), targets)
 
 
 def vjp(outputs: Any, wrt: Any, cotangents: Any, *, simplify: bool = True, disconnected: str = "error") -> Any:
@@ -159,7 +164,7 @@ def _sweep(
             if part is None or not (arg in passing or arg in wanted):
                 continue
             if part.value is not g_node.value and part.value not in known:
-                side.record_origin(part.value, side.Origin(f"{node.op}[{position}]", node, g_node.value))
+                side.record_origin(part.value, side.Origin(f"{plain_name(node.op)}[{position}]", node, g_node.value))
             _add(pending, arg, part)
     return found
 

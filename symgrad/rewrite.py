@@ -41,10 +41,10 @@ class RuleClass(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A side condition: its text, and the predicate over what the pattern bound."""
+    """A side condition: its text, and the predicate over what the pattern bound and what is known in this run."""
 
     text: str
-    holds: Callable[[Bindings], bool]
+    holds: Callable[[Bindings, Context], bool]
 
 
 @dataclass(slots=True)
@@ -52,13 +52,14 @@ class Context:
     """What rules may ask of a run, nodes given by `id`: `opaque` ones no rule may look into; `kept` ones are needed as
     they are by others, so that nothing is won by taking them apart; `shared` ones have several users, so that what is
     expensive in them would be computed twice; `inner` ones are products that only another product uses.
-    `learned` is where rules note what they found out about a node."""
+    `learned` is where rules note what they found out about a node, `parts` where they note what it is made of."""
 
     opaque: set[int] = field(default_factory=set)
     kept: set[int] = field(default_factory=set)
     shared: set[int] = field(default_factory=set)
     inner: set[int] = field(default_factory=set)
     learned: dict[Expr, frozenset[str]] = field(default_factory=dict)
+    parts: dict[Expr, Any] = field(default_factory=dict)
 
     def sees(self, node: Expr, op: str) -> bool:
         """Tell whether a node is of this operator and may be looked into."""
@@ -104,7 +105,7 @@ def rule(
 
     def apply(node: Expr, context: Context) -> Expr | None:
         for bound in match(lhs, node, context.opaque, {}):
-            if condition is None or condition.holds(bound):
+            if condition is None or condition.holds(bound, context):
                 return preserved(build(template, bound), node)
         return None
 
@@ -181,8 +182,7 @@ class Rewriter:
     """Rewrites graphs to a fixpoint of its rules; what it learned of a node serves every root that contains it.
 
     - `opaque`: nodes that stay as they are, and that no rule looks into.
-    - `keep`: nodes whose replacement is `kept`;  `share` and `nest`: those whose replacement is `shared` or
-      `inner`.
+    - `keep`, `share`, `nest`: nodes whose replacements rules must know to be `kept`, `shared`, `inner` (see Context).
     """
 
     def __init__(

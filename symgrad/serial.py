@@ -39,7 +39,7 @@ from symgrad.expr import (
     parameter_node,
 )
 from symgrad.ops.leaves import check_name, symbol
-from symgrad.ops.row import ROWS
+from symgrad.ops.row import ROWS, plain_name
 from symgrad.ops.structure import Leaf
 from symgrad.shape import Dim
 
@@ -150,7 +150,7 @@ def from_data(data: Any) -> list[Expr]:
 def _node_from_data(entry: Mapping[str, Any], nodes: Sequence[Expr], position: int) -> Expr:
     op = entry["op"]
     if op not in ROWS:
-        raise FormatError(f"node {position} has an unknown operator {op!r}", hint=nearest(str(op), ROWS))
+        raise _unknown(op, position)
     type = _type_from_data(entry["type"])
     attrs = {key: _attr_from_data(value, nodes) for key, value in entry.get("attrs", {}).items()}
     args = tuple(_node_at(nodes, arg) for arg in entry.get("args", ()))
@@ -172,6 +172,16 @@ def _node_from_data(entry: Mapping[str, Any], nodes: Sequence[Expr], position: i
             raise FormatError(f"node {position} has a label that is no name", got=repr(label))
         node.named(label)
     return node
+
+
+def _unknown(op: Any, position: int) -> FormatError:
+    name = plain_name(str(op))
+    if name == op:
+        return FormatError(f"node {position} has an unknown operator {op!r}", hint=nearest(str(op), ROWS))
+    known = any(plain_name(row) == name for row in ROWS)
+    hint = f"Define it first, by the formula that it was written with: sg.elementwise({name!r}, ...)."
+    what = f"node {position} has an operator {name!r} of its author's own"
+    return FormatError(what, got="here its formula is another one" if known else "not defined here", hint=hint)
 
 
 def _node_at(nodes: Sequence[Expr], index: Any) -> Expr:

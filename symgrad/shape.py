@@ -23,9 +23,9 @@ from symgrad.indexing import bounds, simplify_with
 
 __all__ = [
     "Dim", "FloorDiv", "Mod", "Name", "Shape", "Size",
-    "bounds", "broadcast_shapes", "checked_size", "coefficient", "dim", "evaluate", "exact_div", "format_shape",
-    "from_data", "infer_minus_one", "names", "product", "set_node_hook", "simplify_with", "sort_key", "stable_bytes",
-    "substitute", "to_data",
+    "bounds", "broadcast_shapes", "checked_size", "coefficient", "dim", "dropped_axes", "evaluate", "exact_div",
+    "format_shape", "from_data", "infer_minus_one", "names", "product", "repeated_axes", "set_node_hook",
+    "simplify_with", "sort_key", "stable_bytes", "substitute", "to_data",
 ]  # fmt: skip
 
 
@@ -79,6 +79,33 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
                 )
             out[axis], origin[axis] = shape[index], shape
     return tuple(out)
+
+
+def repeated_axes(shape: Shape, wide: Shape) -> tuple[int, ...]:
+    """Return the axes of the wide shape along which what has the other shape, and broadcasts to it, is repeated.
+
+    >>> repeated_axes((3, 1), (dim("N"), 3, 4)), repeated_axes((3,), (3,))
+    ((0, 2), ())
+    """
+    extra = len(wide) - len(shape)
+    return tuple(axis for axis, size in enumerate(wide) if axis < extra or shape[axis - extra] != size)
+
+
+def dropped_axes(wide: Shape, narrow: Shape) -> tuple[int, ...] | None:
+    """Return the axes of size 1 that lead from the wide shape to the narrow one when dropped; None if none do.
+
+    >>> dropped_axes((1, 3, 1), (3,)), dropped_axes((3,), (3,)), dropped_axes((3, 2), (3,))
+    ((0, 2), (), None)
+    """
+    left, dropped = list(narrow), list[int]()
+    for axis, size in enumerate(wide):
+        if left and left[0] == size:
+            left.pop(0)
+        elif size == 1:
+            dropped.append(axis)
+        else:
+            return None
+    return None if left else tuple(dropped)
 
 
 def format_shape(shape: Iterable[Size]) -> str:

@@ -7,7 +7,7 @@ before a gradient is derived. It must not know how gradients are derived, nor wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from symgrad import side
@@ -15,6 +15,7 @@ from symgrad.expr import Expr, topological
 from symgrad.rewrite import Rewriter, Rule, dispatch
 from symgrad.rules import SCALE, STABILITY, TABLE
 from symgrad.rules.scale import ABSORBING
+from symgrad.structures import parts, restore
 
 __all__ = ["simplify", "stabilise"]
 
@@ -36,12 +37,12 @@ def simplify(target: Any, *, wrt: Any = ()) -> Any:
     >>> sg.simplify(-(-x) * 1) is x
     True
     """
-    return _mapped(target, lambda nodes: _fixpoint(nodes, _ALL, _listed(wrt)))
+    return _mapped(target, lambda nodes: _fixpoint(nodes, _ALL, list(parts(wrt))))
 
 
 def stabilise(target: Any, wrt: Any = ()) -> Any:
     """Rewrite compositions that lose accuracy or overflow, such as log(softmax(z)), as far as `wrt` stays reachable."""
-    return _mapped(target, lambda nodes: _fixpoint(nodes, _STABLE, _listed(wrt)))
+    return _mapped(target, lambda nodes: _fixpoint(nodes, _STABLE, list(parts(wrt))))
 
 
 def _fixpoint(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], opaque: Sequence[Expr]) -> list[Expr]:
@@ -56,22 +57,38 @@ def _fixpoint(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], opaque: Seq
 
 
 def _uses(roots: Sequence[Expr]) -> tuple[list[Expr], list[Expr], list[Expr]]:
-    """List the nodes that one user would take apart while another, or the caller, needs them as they are; those that
-    have several users, the caller among them; and the products that one other product of matrices uses."""
+    """List the nodes whose users rules must know of: those needed whole, those used again, inner products."""
     order = topological(roots)
+    again = _used_again(order, roots)
+    whole = _needed_whole(order, roots)
+    return whole, [n for n in order if id(n) in again], _inner_products(order, again.union(map(id, roots)))
+
+
+def _needed_whole(order: Sequence[Expr], roots: Sequence[Expr]) -> list[Expr]:
+    """List the nodes that one user would take apart while another, or the caller, needs them as they are."""
     whole = {id(r) for r in roots}
-    used = set(whole)
     taken: set[int] = set()
+    for node in order:
+        own = set(map(id, node.args))
+        apart = node.op in ABSORBING and len(own) == len(node.args)
+        (taken if apart else whole).update(own)
+    return [n for n in order if n.args and id(n) in whole and id(n) in taken]
+
+
+def _used_again(order: Sequence[Expr], roots: Sequence[Expr]) -> set[int]:
+    """Give the nodes, by `id`, that have several users, the caller among them."""
+    used = {id(r) for r in roots}
     again: set[int] = set()
     for node in order:
         own = set(map(id, node.args))
         again |= own & used
         used |= own
-        apart = node.op in ABSORBING and len(own) == len(node.args)
-        (taken if apart else whole).update(own)
-    kept = [n for n in order if n.args and id(n) in whole and id(n) in taken]
+    return again
+
+
+def _inner_products(order: Sequence[Expr], shared: Collection[int]) -> list[Expr]:
+    """List the products of matrices that one other product, behind a transpose perhaps, uses and nothing else does."""
     user = {id(a): n for n in order if n.op in ("matmul", "transpose") for a in n.args}
-    shared = again | {id(r) for r in roots}
 
     def is_inner(node: Expr) -> bool:
         by = user.get(id(node))
@@ -80,26 +97,14 @@ def _uses(roots: Sequence[Expr]) -> tuple[list[Expr], list[Expr], list[Expr]]:
         matrices = by is not None and by.op == "matmul" and max(a.ndim for a in (*by.args, *node.args)) <= 2
         return matrices and id(node) not in shared and side.name_of(node) is None
 
-    inner = [n for n in order if n.op == "matmul" and is_inner(n)]
-    return kept, [n for n in order if id(n) in again], inner
+    return [n for n in order if n.op == "matmul" and is_inner(n)]
 
 
-def _mapped(target: Any, function: Any) -> Any:
+def _mapped(target: Any, function: Callable[[list[Expr]], list[Expr]]) -> Any:
     """Apply a function on lists of expressions to a structure of them."""
-    if isinstance(target, Expr):
-        return function([target])[0]
-    if isinstance(target, dict):
-        return dict(zip(target, _mapped(list(target.values()), function), strict=True))
-    if isinstance(target, (list, tuple)):
-        items = list(target)
-        if not all(isinstance(i, Expr) for i in items):
-            return type(target)(_mapped(i, function) for i in items)
-        return type(target)(function(items))
-    raise TypeError(f"simplify takes expressions, or a list, tuple or dict of them, not {type(target).__name__}")
-
-
-def _listed(wrt: Any) -> list[Expr]:
-    if isinstance(wrt, Expr):
-        return [wrt]
-    values: Iterable[Any] = wrt.values() if isinstance(wrt, dict) else wrt
-    return list(values)
+    nodes = list(parts(target))
+    for node in nodes:
+        if not isinstance(node, Expr):
+            got = type(node).__name__
+            raise TypeError(f"simplify takes expressions, or a list, tuple or dict of them, not {got}")
+    return restore(target, iter(function(nodes)))

@@ -17,6 +17,7 @@ import numpy as np
 from symgrad import side
 from symgrad.dtypes import BOOL, FLOAT32
 from symgrad.expr import Expr, constant_node, literal
+from symgrad.ops.moves import permuted, reshaped, stretched
 from symgrad.ops.reduce import spread
 from symgrad.ops.row import ROWS, cast, row_of, unbroadcast
 from symgrad.ops.structure import (
@@ -32,6 +33,7 @@ from symgrad.ops.structure import (
     Sequential,
     kept_shape,
 )  # fmt: skip
+from symgrad.shape import repeated_axes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,20 +91,13 @@ def shrunk(g: Cotangent, node: Expr, target: Expr) -> Cotangent:
     value = unbroadcast(settled(g, node), target)
     if g.support is None:
         return Cotangent(value)
-    extra = node.ndim - target.ndim
-    stretched = [axis for axis, size in enumerate(node.shape) if axis < extra or size != target.shape[axis - extra]]
-    support = _over(g.support, node, stretched)
-    return Cotangent(value, ROWS["reshape"](support, shape=support.shape[extra:]) if extra else support)
-
-
-def _whole(support: Expr, node: Expr) -> Expr:
-    return support if support.shape == node.shape else ROWS["broadcast_to"](support, shape=node.shape)
+    support = _over(g.support, node, repeated_axes(target.shape, node.shape))
+    return Cotangent(value, reshaped(support, support.shape[node.ndim - target.ndim :]))
 
 
 def _over(support: Expr, node: Expr, axes: Collection[int]) -> Expr:
     """Tell where something counts along these axes of the node, which stay with size 1; broadcast ones need no work."""
-    shape = (*(1,) * (node.ndim - support.ndim), *support.shape)
-    support = support if support.shape == shape else ROWS["reshape"](support, shape=shape)
+    support = reshaped(support, (*(1,) * (node.ndim - support.ndim), *support.shape))
     found = tuple(axis for axis in sorted(axes) if support.shape[axis] != 1)
     return ROWS["any"](support, axes=found, keepdims=True) if found else support
 
@@ -137,9 +132,9 @@ def _supports(node: Expr, support: Expr) -> Sequence[Expr | None]:
     """Give where each operand counts: a rule per structural class; where none tells, everywhere if anywhere."""
     structure = row_of(node).structure
     if isinstance(structure, Layout | Place | Gather | Scatter):
-        return _moved(node, _whole(support, node))
+        return _moved(node, stretched(support, node.shape))
     if isinstance(structure, Fold):
-        return [spread(_whole(support, node), node)]
+        return [spread(stretched(support, node.shape), node)]
     if isinstance(structure, Contraction):
         return _of_factors(node, support)
     if isinstance(structure, Sequential):
@@ -184,20 +179,18 @@ def _in_order(x: Expr, labels: Sequence[int], wanted: Sequence[int]) -> Expr:
     """Bring labelled axes into another order: those not wanted have size 1, those not there get it."""
     order = [labels.index(label) for label in wanted if label in labels]
     order += [axis for axis, label in enumerate(labels) if label not in wanted]
-    if order != list(range(x.ndim)):
-        x = ROWS["transpose"](x, axes=tuple(order))
+    x = permuted(x, order)
     sizes = iter(x.shape)
-    shape = tuple(next(sizes) if label in labels else 1 for label in wanted)
-    return x if x.shape == shape else ROWS["reshape"](x, shape=shape)
+    return reshaped(x, [next(sizes) if label in labels else 1 for label in wanted])
 
 
 def _outside_the_core(node: Expr, support: Expr, structure: Sequential, arg: Expr) -> Expr:
     """Keep the batch axes, along which nothing depends on anything else."""
     if structure.core is None:
         return _over(support, node, [node.attrs["axis"]])
-    batch = arg.ndim - structure.core
+    batch = node.args[0].ndim - structure.core
     kept = _over(support, node, range(batch, node.ndim))
-    return ROWS["reshape"](kept, shape=(*kept.shape[:batch], *(1,) * structure.core))
+    return ROWS["reshape"](kept, shape=(*kept.shape[:batch], *(1,) * (arg.ndim - batch)))
 
 
 def _moved(node: Expr, support: Expr) -> list[Expr | None]:
@@ -216,7 +209,7 @@ def along_axes(node: Expr, support: Expr) -> Expr | None:
     if others or not isinstance(attrs.get("axes", attrs.get("axis")), tuple | int):
         return None
     if "keepdims" in attrs and node.shape == kept_shape(x.shape, attrs["axes"], attrs["keepdims"]):
-        return spread(_whole(support, node), node)
+        return spread(stretched(support, node.shape), node)
     if isinstance(attrs.get("axis"), int) and node.shape == x.shape:
         return _over(support, node, [attrs["axis"]])
     return None

@@ -21,11 +21,12 @@ from symgrad.expr import Expr, symbol_node
 from symgrad.ops.axes import normalize_axis
 from symgrad.ops.facts import without_axis
 from symgrad.ops.layout import moveaxis
-from symgrad.ops.row import ROWS, as_expr, cast, describe, is_operand, where_text
-from symgrad.request import check_float, check_loss, parts, restore, variables
+from symgrad.ops.row import ROWS, as_expr, cast, describe, is_operand, label, where_text
+from symgrad.request import check_float, check_loss, variables
 from symgrad.reverse import grad, vjp
 from symgrad.shape import Shape, Size
 from symgrad.simplifier import simplify as simplify_graph
+from symgrad.structures import parts, restore
 
 __all__ = ["hessian", "jacobian", "vmap"]
 
@@ -50,6 +51,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     >>> sg.vmap(lambda v: v @ A @ v)(x).shape
     (N,)
     """
+    _check_function(f)
 
     def mapped(*arguments: Any) -> Any:
         axes = list(_axes_of(arguments, in_axes if isinstance(in_axes, tuple | list) else (in_axes,) * len(arguments)))
@@ -68,6 +70,13 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         return restore(results, iter(moved))
 
     return mapped
+
+
+def _check_function(f: Any) -> None:
+    if callable(f):
+        return
+    given = f"the expression {label(f)}" if isinstance(f, Expr) else f"{type(f).__name__} {f!r}"
+    raise TypeError(f"vmap takes a function and gives one, not {given}. Write sg.vmap(lambda x: ...)(X).")
 
 
 def _as_leaf(value: Any) -> Expr:
@@ -176,7 +185,7 @@ def hessian(loss: Expr, wrt: Any, *, simplify: bool = True, disconnected: str = 
     >>> sg.evaluate(sg.hessian(x[0] ** 2 * x[1], x), {x: [2.0, 3.0]}).tolist()
     [[6.0, 4.0], [4.0, 0.0]]
     """
-    gradients = grad(check_loss(loss), wrt, simplify=simplify, disconnected=disconnected)
+    gradients = grad(check_loss(loss, "hessian"), wrt, simplify=simplify, disconnected=disconnected)
     return jacobian(gradients, wrt, simplify=simplify, disconnected="zero")
 
 

@@ -1,5 +1,8 @@
 """The formulas of the printer's and the simplifier's tests: each gives equations as (equations, updates, names)."""
 
+import subprocess
+import sys
+
 import symgrad as sg
 from symgrad.expr import parameter_node
 
@@ -8,6 +11,16 @@ N = sg.dim("N")
 
 def symbol(name, shape=(), dtype="float64", **facts):
     return sg.symbol(name, shape, dtype, **facts)
+
+
+def printed_under_hash_seeds(program, seeds):
+    """Give what a program prints in processes that order sets differently: one text, if nothing depends on that."""
+    texts = set()
+    for seed in seeds:
+        env = {"PYTHONHASHSEED": seed, "PYTHONPATH": "tests"}
+        done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+        texts.add(done.stdout)
+    return texts
 
 
 def parameter(name, shape):

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # One line per row, lowest first. `ops/` is a package whose modules may import one another (but not in a circle); a
 # module of a package may stand alone, before the rest of it.
 TABLE = """
-    0 symgrad errors dtypes options buffers philox seeds
+    0 symgrad errors forks structures dtypes options buffers philox seeds
     1 symgrad interval polynomial atoms dimension division indexing shape notation formula
     2 symgrad side surface expr
     3 symgrad ops.structure ops.row ops/ serial

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import sympy
 
 import symgrad as sg
 from symgrad.train.datasets import read_idx
@@ -22,6 +23,7 @@ N, M = sg.dim("N"), sg.dim("M")
 x = sg.symbol("x", (N, 6))
 y = sg.symbol("y", (N,), dtype="int32")
 flag = sg.symbol("flag", (N,), dtype="bool")
+v, u, A = sg.symbol("v", (6,)), sg.symbol("u", (4,)), sg.symbol("A", (3, 3))
 Dense = sg.layers.Dense
 
 
@@ -100,7 +102,21 @@ def compiling(*inputs, outputs=None, **keywords):
 
 
 SMALL_IDX = bytes([0, 0, 8, 1, 0, 0, 0, 3, 1, 2, 3])
-Shape, DType, Index, Format = sg.ShapeError, sg.DTypeError, sg.IndexRangeError, sg.FormatError
+Shape, DType, Index, Format, Gradient = (
+    sg.ShapeError, sg.DTypeError, sg.IndexRangeError, sg.FormatError, sg.GradientError,
+)  # fmt: skip
+
+
+def wrong_rule(w):
+    return sg.custom_gradient(lambda t: t * 2, lambda operands, out, g: sg.sum(g))(v)
+
+
+def long_product():
+    total = v
+    for k in range(2, 20):
+        total = total * k
+    return total
+
 
 REFUSED = {
     # sg.function: what is given for the inputs
@@ -138,7 +154,7 @@ REFUSED = {
     "out: a list": (with_out([0.0]), TypeError, "out= takes arrays, got list"),
     "out: overlaps an input": (with_out(X.reshape(-1)[9:99].reshape(30, 3)), ValueError, "overlaps an input"),
     "out: is a parameter": (over_parameter, ValueError, "overlaps an input, a parameter"),
-    "out: structure": (lambda w: w.step(X, LABELS, out=out()[0]), TypeError, "structure of the outputs: 2 arrays"),
+    "out: structure": (lambda w: w.step(X, LABELS, out=out()[0]), TypeError, "structure of the outputs: 2 values"),
     "out: too few": (lambda w: w.step(X, LABELS, out=out()[:1]), TypeError, "structure of the outputs"),
     "out: overlap one another": (
         lambda w: w.step(X, LABELS, out=[(a := out()[1]).reshape(-1)[:1].reshape(()), a]), ValueError, "another output",
@@ -230,6 +246,36 @@ REFUSED = {
     "another batch axis": (lambda w: sg.Model(sg.symbol("q", (M, 6)), x), Shape, "batch axis N first.*sg.layers.Input"),
     "to_categorical": (lambda w: sg.to_categorical([0, 3], 3), Index, "label 3 at position 1 is no class"),
     "to_categorical floats": (lambda w: sg.to_categorical([0.5, np.nan]), DType, "labels must be integers; float64"),
+    # expressions and their derivatives: what the user wrote is shown, not how it is called inside
+    "grad of no scalar": (lambda w: sg.grad(x @ v, v), Gradient, r"grad takes a scalar loss; x @ v is \(N,\).*mean"),
+    "grad of a long one": (lambda w: sg.grad(long_product(), v), Gradient, r"loss; multiply\(\.\.\.\) is \(6,\)"),
+    "grad of a named one": (lambda w: sg.grad((x @ (-v)).named("H") * 2, v), Gradient, r"loss; 2 \* H is \(N,\)"),
+    "grad of an int": (lambda w: sg.grad(sg.sum(y), v), Gradient, r"a float; sum\(y.* is int64 \(.*'float32'\)"),
+    "grad by an int": (lambda w: sg.grad(sg.sum(v), y), Gradient, r"variable of a gradient is a float; y is int32 \("),
+    "grad by no part": (lambda w: sg.grad(sg.sum(v), x @ v), Gradient, r"does not depend on x @ v; .*\"zero\""),
+    "hessian of no scalar": (lambda w: sg.hessian(v, v), Gradient, r"hessian takes a scalar loss; v is.*sg\.jacobian"),
+    "a cotangent": (lambda w: sg.vjp(x @ v, v, u), Gradient, r"shape of its output; \(4,\) for x @ v is \(N,\)"),
+    "a wrong rule": (wrong_rule, Gradient, r"of another type; float32 of shape \(\) for operand 0, v, .*shape \(6,\)"),
+    "vmap of no function": (lambda w: sg.vmap(v), TypeError, r"takes a function and gives one, not the expression v"),
+    "a power as ^": (lambda w: v ^ 2, DType, r"the operator \^\) takes bool operands; v is float32 .*written x \*\* y"),
+    "bits of floats": (lambda w: v & 2, DType, r"the operator &\) takes bool operands; v is float32 .*Compare first"),
+    "shapes": (lambda w: sg.tanh(v) + u, Shape, r"add: shapes do not broadcast; tanh\(v\) is \(6,\), u is \(4,\)"),
+    "a product": (
+        lambda w: v @ (A[:2] * 2), Shape, r"v @ .*differ: v is \(6,\), .*A\[:2\].* is \(2, 3\); 6 != 2",
+    ),
+    "a product to turn": (lambda w: A @ (A[:2] + 1), Shape, r"Did you mean A @ \(A\[:2\] \+ 1\)\.T\?"),
+    "solve": (lambda w: sg.linalg.solve(A, u), Shape, r"do not fit; A is \(3, 3\), u is \(4,\).* has 3 rows"),
+    "logdet": (lambda w: sg.logdet(v), Shape, r"logdet takes square matrices; v is \(6,\)"),
+    "diag": (lambda w: sg.diag(sg.ones((2, 3, 3))), Shape, r"a vector or a matrix; .*sg\.diagonal takes stacks"),
+    "an initializer": (
+        lambda w: sg.parameter("V", (3, 3), init="identity"), ValueError, r"'identity'.*array of shape \(3, 3\) will",
+    ),
+    "a formula as text": (lambda w: sg.elementwise("own", "x + 1"), TypeError, r"lambda x: x \+ 1\), with SymPy's"),
+    "a built-in name": (lambda w: sg.elementwise("exp", lambda t: t), Format, "'exp' is a built-in operator"),
+    "no closed form": (lambda w: sg.elementwise("own", sympy.gamma), Format, r"no operator computes SymPy's gamma"),
+    "a model called with an array": (lambda w: w.model(X), TypeError, "with an expression, not ndarray. predict takes"),
+    "a model called with features": (lambda w: w.model(v[None, :5]), Shape, r"has another shape; v.* is \(1, 5\)"),
+    "a model not built": (lambda w: sg.Sequential([Dense(3)])(x), Shape, "a call: the model is not built yet"),
     # files
     "IDX: no file": (lambda w: read_idx(w.folder / "none"), FileNotFoundError, "none"),
     "IDX: not one": (idx(b"PK\x03\x04 and so on"), Format, "not an IDX file"),

@@ -11,8 +11,8 @@ from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Contraction
 from symgrad.rewrite import Context, Rewriter, dispatch
 from symgrad.rules import TABLE
-from symgrad.rules.choice import CHOICE
 from symgrad.rules.contraction import CONTRACTION
+from symgrad.rules.onehot import ONE_HOT
 from symgrad.rules.order import LONGEST, ORDER, is_never_more
 from symgrad.rules.summation import SUMMATION
 from symgrad.shape import evaluate as size_value
@@ -49,7 +49,7 @@ def check_equal(before, after):
     np.testing.assert_allclose(new, old, rtol=1e-12, atol=1e-12)
 
 
-RULES = (*CONTRACTION, *SUMMATION, *CHOICE, *ORDER)
+RULES = (*CONTRACTION, *SUMMATION, *ONE_HOT, *ORDER)
 
 
 @pytest.mark.parametrize("one", RULES, ids=lambda one: one.name)

@@ -15,6 +15,7 @@ from symgrad.ops.calculus import OPERANDS, compute, derivative_of, expand
 from symgrad.ops.custom import elementwise
 from symgrad.ops.derive import differentiate
 from symgrad.ops.row import ROWS
+from symgrad.serial import from_data, to_data
 from symgrad.shape import dim
 
 
@@ -46,7 +47,8 @@ OWN = {
 def test_own_operators(define, name):
     f, text = OWN[name]
     row = define(name, f, domain=[(0.3, 2.0)] * f.__code__.co_argcount)
-    assert ROWS[name] is row
+    assert ROWS[row.name] is row
+    assert row.__name__ == name
     assert text is None or row.structure.formula == text
     arrays = [np.random.default_rng(k).uniform(0.3, 2.0, 7) for k in range(row.arity)]
     symbols = sp.symbols("a:d", real=True)[: row.arity]
@@ -55,7 +57,7 @@ def test_own_operators(define, name):
     out = row.oracle(*arrays)
     np.testing.assert_allclose(out, expected, rtol=1e-13)
     env = {**dict(zip(OPERANDS, arrays, strict=False)), "out": out}
-    for k, derivative in enumerate(derivative_of(name)):
+    for k, derivative in enumerate(derivative_of(row.name)):
         below, above = (row.oracle(*arrays[:k], arrays[k] + s, *arrays[k + 1 :]) for s in (-1e-6, 1e-6))
         got = np.broadcast_to(compute(derivative, env, FLOAT64), (7,))
         np.testing.assert_allclose(got, (above - below) / 2e-6, rtol=1e-7, atol=1e-8)
@@ -65,17 +67,17 @@ def test_own_operators(define, name):
 def test_own_operators_do_not_overflow(define, name):
     row = define(name, OWN[name][0])
     x = np.array([-100.0, -20.0, 0.0, 20.0, 100.0], np.float32)
-    for derivative in derivative_of(name):
+    for derivative in derivative_of(row.name):
         assert np.isfinite(compute(derivative, {"x": x, "out": row.oracle(x)}, FLOAT32)).all()
 
 
 def test_own_operators_build_nodes_and_compose(define):
-    define("swish", OWN["swish"][0], doc="Give x * sigmoid(x).")
+    swish = define("swish", OWN["swish"][0], doc="Give x * sigmoid(x).")
     x = symbol_node("x", (dim("N"), 3), FLOAT32)
-    node = ROWS["swish"](x)
-    assert (node.op, node.type) == ("swish", x.type)
-    assert str(expand(parse("swish(x)"))) == "x * sigmoid(x)"
-    assert ROWS["swish"].smooth
+    node = swish(x)
+    assert (node.op, node.type, str(node)) == (swish.name, x.type, "swish(x)")
+    assert str(expand(parse(f"{swish.name}(x)"))) == "x * sigmoid(x)"
+    assert swish.smooth
     assert not define("leaky", OWN["leaky"][0]).smooth
 
 
@@ -113,10 +115,76 @@ def test_functions_of_another_library_get_a_hint(define, f):
         define("own", lambda x: f(x))
 
 
-def test_a_taken_name_is_refused_a_second_time(define):
-    define("swish", OWN["swish"][0])
-    with pytest.raises(FormatError, match="taken"):
-        define("swish", OWN["swish"][0])
+def test_a_cell_that_runs_again_gives_the_same_operator(define):
+    first = define("own", lambda x: x + sp.sin(x) ** 2)
+    assert define("own", lambda t: t + sp.sin(t) ** 2) is first
+    shown = define("own", lambda x: x + sp.sin(x) ** 2, latex="s({x})")
+    x = symbol_node("x", (3,), FLOAT32)
+    assert shown.latex == "s({x})"
+    assert shown(x) is first(x)
+    assert ROWS[first.name] is shown
+
+
+def test_a_changed_formula_is_a_new_operator_and_old_nodes_keep_theirs(define):
+    x = symbol_node("x", (3,), FLOAT32)
+    before, slope = (old := define("own", lambda x: x + sp.sin(x) ** 2)(x)), sg.grad(old.sum(), x)
+    after = define("own", lambda x: x + sp.cos(x) ** 2)(x)
+    assert after is not before
+    assert str(after) == str(before) == "own(x)"
+    point = np.array([0.3, -1.0, 2.0])
+    exact = {before: point + np.sin(point) ** 2, after: point + np.cos(point) ** 2, slope: 1 + np.sin(2 * point)}
+    compiled = sg.function([x], list(exact))(point)
+    for node, value, expected in zip(exact, compiled, exact.values(), strict=True):
+        np.testing.assert_allclose(sg.evaluate(node, {x: point}), expected, rtol=1e-12)
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+    assert [a is b for a, b in zip(from_data(to_data(exact)), exact, strict=True)] == [True] * 3
+    assert after.to_sympy() == sp.Symbol("x", real=True) + sp.cos(sp.Symbol("x", real=True)) ** 2
+
+
+def test_a_graph_is_read_back_only_where_its_own_formula_is_known(define):
+    x = symbol_node("x", (3,), FLOAT32)
+    own = define("own", lambda x: x + sp.sin(x) ** 2)
+    data = to_data([own(x)])
+    del ROWS[own.name]
+    with pytest.raises(FormatError, match=r"'own' of its author's own; not defined here. Define it first"):
+        from_data(data)
+    define("own", lambda x: x + sp.cos(x) ** 2)
+    with pytest.raises(FormatError, match="here its formula is another one"):
+        from_data(data)
+    define("own", lambda x: x + sp.sin(x) ** 2)
+    assert from_data(data)[0].op == own.name
+
+
+def test_errors_say_the_name_that_the_user_gave(define):
+    x, y = symbol_node("x", (3,), FLOAT32), symbol_node("y", (4,), FLOAT32)
+    own = define("own", lambda x, y: x * y)
+    with pytest.raises(sg.ShapeError, match="^own: shapes do not broadcast"):
+        own(x, y)
+    with pytest.raises(TypeError, match="^own takes 2 operands, got 1"):
+        own(x)
+    assert repr(own) == "<operator own>"
+
+
+REFUSED = {
+    "a built-in": ("exp", lambda x: x, FormatError, "'exp' is a built-in operator: sg.exp is there"),
+    "a constant": ("pi", lambda x: x, FormatError, "'pi' has a meaning in formulas"),
+    "two words": ("two words", lambda x: x, FormatError, "'two words' cannot name an operator"),
+    "a digest": ("own__0123abcd", lambda x: x, FormatError, "cannot name an operator"),
+    "a formula": ("own", "x + 1", TypeError, r"not str 'x \+ 1'. Write sg.elementwise\('own', lambda x: x \+ 1\)"),
+    "a number": ("own", 3, TypeError, "a function of SymPy symbols is needed, not int 3"),
+    "a built-in function": ("own", math.hypot, FormatError, "how many operands .* Write a lambda"),
+    "no formula": ("own", lambda x: sp.gamma(x), FormatError, r"no operator computes SymPy's gamma\(x\). .* exp, log"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_say_why(define, case):
+    name, f, error, words = REFUSED[case]
+    with pytest.raises(error, match=words):
+        define(name, f)
+
+
+def test_one_range_per_operand(define):
     with pytest.raises(FormatError, match="one range per operand"):
         define("other", lambda x, y: x * y, domain=[(0.0, 1.0)])
 

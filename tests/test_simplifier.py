@@ -1,11 +1,8 @@
 """The simplifier as a whole: targets, same values, a second run changes nothing, no order of operands matters."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from formulas import EQUATIONS, N, Y, gradients, network, rmsprop, symbol
+from formulas import EQUATIONS, N, Y, gradients, network, printed_under_hash_seeds, rmsprop, symbol
 
 import symgrad as sg
 from symgrad import side
@@ -59,7 +56,7 @@ TARGETS = {
     "two vectors": (v @ A + A @ v, sg.simplify(A + A.T) @ v),
     "mask of product": (x * sg.where(y > 0, 1.0, 0.0), sg.where(y > 0, x, 0)),
     "mask of cast": (x * (y > 0).astype("float64"), sg.where(y > 0, x, 0)),
-    "mask flipped": (sg.where(y <= 0, 0, x), sg.where(y > 0, x, 0)),
+    "mask negated": (sg.where(y <= 0, 0, x), sg.where(~(y <= 0), x, 0)),
     "mask of relu": (sg.where(sg.relu(y) > 0, x, 0), sg.where(y > 0, x, 0)),
     "log softmax": (sg.log(sg.softmax(x)), sg.log_softmax(x)),
     "log sigmoid": (sg.log(sg.sigmoid(x)), -sg.softplus(-x)),
@@ -210,9 +207,4 @@ print(format_equations(network(sg.relu)[0]), format_equations({}, updates=sg.sim
 
 
 def test_the_result_does_not_depend_on_the_hash_seed():
-    texts = set()
-    for seed in ("0", "1", "2"):
-        env = {"PYTHONHASHSEED": seed, "PYTHONPATH": "tests"}
-        done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, check=True)
-        texts.add(done.stdout)
-    assert len(texts) == 1
+    assert len(printed_under_hash_seeds(PROGRAM, "012")) == 1

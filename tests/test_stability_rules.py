@@ -51,7 +51,7 @@ TARGETS = {
     "cosh": ((e + sg.exp(-x)) / 2, "cosh(x)"),
     "1 - cos": (1 - sg.cos(x), "2 * sin(0.5 * x)**2"),
     "1 - erf": (1 - sg.erf(x), "erfc(x)"),
-    "log det": (sg.log(ROWS["det"](A)), "logabsdet(A)"),
+    "log det": (sg.log(ROWS["det"](A)), "logdet(A)"),
     "product of exponentials": (e * sg.exp(y), "exp(x + y)"),
     "quotient of exponentials": (e / sg.exp(y), "exp(x - y)"),
     "over an exponential": (y / e, "y * exp(-x)"),

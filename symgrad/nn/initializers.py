@@ -307,8 +307,15 @@ def parameter(
     if isinstance(init, (np.ndarray, list, tuple)):
         value = _checked_value(what, np.asarray(init), sizes, element)
     else:
-        value = get(init).draw(sizes, element, key)
+        value = _initializer(init, sizes).draw(sizes, element, key)
     return parameter_node(name, value, element, trainable)
+
+
+def _initializer(init: object, sizes: Sizes) -> Initializer:
+    try:
+        return get(init)
+    except ValueError as error:
+        raise ValueError(f"{error} An array of shape {format_shape(sizes)} will do, too.") from None
 
 
 def fixed_shape(shape: Any, what: str) -> Sizes:

@@ -100,8 +100,7 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> 
     >>> round(float(evaluate(binary_crossentropy([1, 0], np.array([0.5, 0.0])))), 4)
     0.3466
     """
-    p = _floats("binary_crossentropy", y_true, y_pred)
-    y = cast(same_shape("binary_crossentropy", as_expr(y_true), p), p.dtype)
+    y, p = _pair("binary_crossentropy", y_true, y_pred)
     if check_flag("from_logits", from_logits):
         return _average(softplus(p) - y * p)
     if p.op == "sigmoid":
@@ -118,8 +117,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Expr:
     >>> float(evaluate(mean_squared_error([1.0, 2.0], [1.0, 4.0])))
     2.0
     """
-    p = _floats("mean_squared_error", y_true, y_pred)
-    y = cast(same_shape("mean_squared_error", as_expr(y_true), p), p.dtype)
+    y, p = _pair("mean_squared_error", y_true, y_pred)
     return _average(square(p - y))
 
 
@@ -132,8 +130,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Expr:
     >>> float(evaluate(mean_absolute_error([1.0, 2.0], [1.0, 4.0])))
     1.0
     """
-    p = _floats("mean_absolute_error", y_true, y_pred)
-    y = cast(same_shape("mean_absolute_error", as_expr(y_true), p), p.dtype)
+    y, p = _pair("mean_absolute_error", y_true, y_pred)
     return _average(abs(p - y))
 
 
@@ -161,6 +158,12 @@ def _floats(name: str, y_true: Any, y_pred: Any) -> Expr:
         hint = "The labels come first: (y_true, y_pred)." if as_expr(y_true).dtype.is_float else ""
         raise DTypeError(f"{name}: predictions are floats", got=got, where=where_text([p]), hint=hint)
     return p
+
+
+def _pair(name: str, y_true: Any, y_pred: Any) -> tuple[Expr, Expr]:
+    """Give labels and predictions in one shape and dtype."""
+    p = _floats(name, y_true, y_pred)
+    return cast(same_shape(name, as_expr(y_true), p), p.dtype), p
 
 
 def _classes(name: str, y_true: Any, y_pred: Any) -> Expr:

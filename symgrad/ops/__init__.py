@@ -36,6 +36,7 @@ from symgrad.ops.decompositions import inv, logdet
 from symgrad.ops.facts import assume
 from symgrad.ops.fill import (
     arange,
+    diag,
     diagonal,
     eye,
     full,
@@ -48,7 +49,7 @@ from symgrad.ops.fill import (
     zeros,
     zeros_like,
 )
-from symgrad.ops.index import one_hot, pick, take, take_along_axis
+from symgrad.ops.index import one_hot, pick, scatter_add, scatter_along_axis, take, take_along_axis
 from symgrad.ops.layout import (
     broadcast_to,
     concatenate,
@@ -68,7 +69,7 @@ from symgrad.ops.leaves import constant, dim, symbol
 from symgrad.ops.linalg import dot, inner, matmul, outer, tensordot, vdot
 from symgrad.ops.methods import positive, subs
 from symgrad.ops.norms import norm, std
-from symgrad.ops.order import argsort, cumprod, cumsum, searchsorted, sort, top_k
+from symgrad.ops.order import argsort, cumprod, cumsum, recurrence, searchsorted, sort, top_k
 from symgrad.ops.rearrange import pad, repeat, roll, split, tile
 from symgrad.ops.reduce import all, any, argmax, argmin, max, min, prod, sum
 from symgrad.ops.scalar import (
@@ -119,6 +120,7 @@ from symgrad.ops.scalar import (
     trunc,
     where,
 )
+from symgrad.ops.slicing import place
 from symgrad.ops.special import (
     digamma,
     erf,
@@ -161,11 +163,12 @@ __all__ = [
     "all", "any", "argmax", "argmin", "max", "min", "prod", "sum",
     "log_softmax", "logsumexp", "mean", "norm", "softmax", "std", "var",
     "arange", "broadcast_to", "concatenate", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "ravel",
-    "reshape", "squeeze", "stack", "swapaxes", "transpose", "pad", "repeat", "roll", "split", "tile",
-    "diagonal", "eye", "full", "full_like", "ones", "ones_like", "trace", "tril", "triu", "zeros", "zeros_like",
+    "place", "reshape", "squeeze", "stack", "swapaxes", "transpose", "pad", "repeat", "roll", "split", "tile",
+    "diag", "diagonal", "eye", "full", "full_like", "ones", "ones_like", "trace", "tril", "triu", "zeros",
+    "zeros_like",
     "dot", "einsum", "inner", "matmul", "outer", "tensordot", "vdot",
     "inv", "logdet",
-    "argsort", "cumprod", "cumsum", "searchsorted", "sort", "top_k",
-    "one_hot", "pick", "take", "take_along_axis",
+    "argsort", "cumprod", "cumsum", "recurrence", "searchsorted", "sort", "top_k",
+    "one_hot", "pick", "scatter_add", "scatter_along_axis", "take", "take_along_axis",
     "assume", "subs",
 ]  # fmt: skip

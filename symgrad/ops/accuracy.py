@@ -54,7 +54,7 @@ STATED: dict[str, str] = {
     "scatter_along_axis": "added in order, rounded once per addition",
     "softmax": "that of exp and of a sum", "log_softmax": "that of logsumexp and one difference",
     "solve": _ELIMINATION, "inv": _ELIMINATION, "det": _ELIMINATION, "det_sign": _ELIMINATION,
-    "logabsdet": _ELIMINATION, "triangular_solve": "the exact result for a matrix within rounding of the given one",
+    "logdet": _ELIMINATION, "triangular_solve": "the exact result for a matrix within rounding of the given one",
     "cholesky": "the exact factor of a matrix within rounding of the given one",
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ import numpy as np
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, TensorType, Type, dim_node
 from symgrad.ops.axes import Axis
+from symgrad.ops.moves import reshaped
 from symgrad.ops.reduce import axes_to_reduce, reduced_size, spread
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, register, where_text
 from symgrad.ops.structure import Composite, kept_shape
@@ -155,7 +156,7 @@ def _define_logsumexp(node: Expr) -> Expr:
     greatest = _greatest(x, axes)
     shift = ROWS["where"](abs(greatest) < INFINITY, greatest, 0)
     out = ROWS["log"](_sum(ROWS["exp"](x - shift), axes)) + shift
-    return out if out.shape == node.shape else ROWS["reshape"](out, shape=node.shape)
+    return reshaped(out, node.shape)
 
 
 def _shares(node: Expr) -> Expr:

@@ -13,6 +13,7 @@ import numpy as np
 
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, TensorType, Type
+from symgrad.ops.moves import permuted, reshaped
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, describe, register, where_text
 from symgrad.ops.structure import Axes, Contraction
 from symgrad.shape import Shape, Size, dim
@@ -49,12 +50,10 @@ def canonical(left: Sequence[Hashable], right: Sequence[Hashable], out: Sequence
 def _aligned(x: Expr, labels: Sequence[Hashable], out: Sequence[Hashable]) -> Expr:
     """Bring axes into the order of `out`, with an axis of size 1 for each label between them that x does not have."""
     order = tuple(labels.index(label) for label in out if label in labels)
-    if order != tuple(range(x.ndim)):
-        x = ROWS["transpose"](x, axes=order)
+    x = permuted(x, order)
     sizes = iter(x.shape)
     first = min((place for place, label in enumerate(out) if label in labels), default=len(out))
-    shape = tuple(next(sizes) if label in labels else 1 for label in out[first:])
-    return x if x.shape == shape else ROWS["reshape"](x, shape=shape)
+    return reshaped(x, [next(sizes) if label in labels else 1 for label in out[first:]])
 
 
 # -- the row -------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, r
 from symgrad.ops.structure import Composite, Sequential
 from symgrad.shape import Shape, broadcast_shapes, dim
 
-__all__ = ["cholesky", "det", "inv", "logdet", "slogdet", "solve", "triangular_solve"]
+__all__ = ["cholesky", "det", "det_sign", "inv", "logdet", "slogdet", "solve", "triangular_solve"]
 
 n = dim("n")
 _T = matrix_transpose
@@ -55,12 +55,16 @@ def _infer_system(name: str) -> Callable[[tuple[Expr, ...], Attrs], Type]:
     def infer(args: tuple[Expr, ...], attrs: Attrs) -> Type:
         a, b = args
         _square(name, a)
-        if b.ndim != a.ndim or b.shape[:-1] != a.shape[:-1]:
-            got = f"{describe(a)}, {describe(b)}"
-            raise ShapeError(f"{name}: matrix and right-hand side do not fit", got=got, where=where_text(args))
+        if b.ndim not in (a.ndim, a.ndim - 1) or b.shape[: a.ndim - 1] != a.shape[:-1]:
+            raise _misfit(name, a, b)
         return b.type
 
     return infer
+
+
+def _misfit(name: str, a: Expr, b: Expr) -> ShapeError:
+    got, hint = f"{describe(a)}, {describe(b)}", f"The right-hand side has {a.shape[-1]} rows."
+    return ShapeError(f"{name}: matrix and right-hand side do not fit", got=got, where=where_text((a, b)), hint=hint)
 
 
 # -- oracles -------------------------------------------------------------------------------------------------------
@@ -94,15 +98,23 @@ def _as_matrix(g: Expr) -> Expr:
     return g if g.ndim == 0 else ROWS["reshape"](g, shape=(*g.shape, 1, 1))
 
 
+def _products(node: Expr, gb: Expr) -> Expr:
+    """Give gb @ X.T for the solution X of a system; for a vector that is the outer product."""
+    if node.ndim == node.args[0].ndim:
+        return gb @ _T(node)
+    column, row = ((*node.shape, 1), (*node.shape[:-1], 1, node.shape[-1]))
+    return ROWS["reshape"](gb, shape=column) * ROWS["reshape"](node, shape=row)
+
+
 def _solve_vjp(node: Expr, g: Expr) -> tuple[Expr, Expr]:
     gb = SOLVE(_T(node.args[0]), g)
-    return -(gb @ _T(node)), gb
+    return -_products(node, gb), gb
 
 
 def _triangular_vjp(node: Expr, g: Expr) -> tuple[Expr, Expr]:
     lower = node.attrs["lower"]
     gb = TRIANGULAR_SOLVE(_T(node.args[0]), g, lower=not lower)
-    ga = -(gb @ _T(node))
+    ga = -_products(node, gb)
     return (tril(ga) if lower else triu(ga)), gb
 
 
@@ -120,16 +132,16 @@ def _det_vjp(node: Expr, g: Expr) -> tuple[Expr]:
     return (_as_matrix(g * node) * _T(INV(node.args[0])),)
 
 
-def _logabsdet_vjp(node: Expr, g: Expr) -> tuple[Expr]:
+def _logdet_vjp(node: Expr, g: Expr) -> tuple[Expr]:
     return (_as_matrix(g) * _T(INV(node.args[0])),)
 
 
 def _cholesky_vjp(node: Expr, g: Expr) -> tuple[Expr]:
     """Give the symmetric part of inv(L).T @ phi(L.T @ g) @ inv(L); phi halves the diagonal and drops what is above."""
     inner = _T(node) @ g
-    left = TRIANGULAR_SOLVE(_T(node), 0.5 * (tril(inner) + tril(inner, -1)), lower=False)
+    left = TRIANGULAR_SOLVE(_T(node), tril(inner) + tril(inner, -1), lower=False)
     whole = _T(TRIANGULAR_SOLVE(_T(node), _T(left), lower=False))
-    return (0.5 * (whole + _T(whole)),)
+    return (0.25 * (whole + _T(whole)),)
 
 
 # -- rows ----------------------------------------------------------------------------------------------------------
@@ -151,23 +163,22 @@ _SYSTEMS = (
     (_matrix(n, n), Sample((n, 4))),
     (_matrix(3, 3), Sample((3, n))),
     (_matrix(2, n, n), Sample((2, n, 1))),
+    (_matrix(2, n, n), Sample((2, n))),
 )
 
 SOLVE = register(Row(
     name="solve", arity=2, operands="float", infer=_infer_system("solve"), structure=Sequential("solve", core=2),
     oracle=_each(np.linalg.solve), vjp=_solve_vjp, cases=tuple(Case(operands, sizes=_SIZES) for operands in _SYSTEMS),
     latex=r"{x}^{{-1}} {y}",
-    doc="The X of A X = B, by elimination with partial pivoting.",
+    doc="The X of A X = B, by elimination with partial pivoting; B of one axis less is a vector for each matrix.",
 ))  # fmt: skip
 
 TRIANGULAR_SOLVE = register(Row(
     name="triangular_solve", arity=2, operands="float", infer=_infer_system("triangular_solve"),
     structure=Sequential("triangular_solve", core=2), vjp=_triangular_vjp,
     oracle=lambda a, b, *, lower: _each(np.linalg.solve)(_triangle(a, lower), b),
-    cases=tuple(
-        Case(operands, {"lower": lower}, _SIZES) for operands, lower in zip(_SYSTEMS, (True, False, True), strict=True)
-    ),
-    doc="The X of A X = B, where only the lower or the upper half of A counts.",
+    cases=tuple(Case(operands, {"lower": i % 2 == 0}, _SIZES) for i, operands in enumerate(_SYSTEMS)),
+    doc="The X of A X = B, where only the lower or the upper half of A counts; B is as for `solve`.",
 ))  # fmt: skip
 
 
@@ -186,14 +197,14 @@ INV = register(Row(
 DET = register(Row(
     name="det", arity=1, operands="float", infer=_infer_number("det"), structure=Sequential("det", core=2),
     oracle=lambda a: np.asarray(np.linalg.det(a)), vjp=_det_vjp, cases=_SQUARE,
-    sub_gradient="The gradient uses the inverse: it is not finite where the matrix is singular.",
+    sub_gradient="the gradient uses the inverse: it is not finite where the matrix is singular",
     doc="The determinant of a matrix.",
 ))  # fmt: skip
 
-LOGABSDET = register(Row(
-    name="logabsdet", arity=1, operands="float", infer=_infer_number("logabsdet"),
-    structure=Sequential("logabsdet", core=2), oracle=lambda a: np.asarray(np.linalg.slogdet(a)[1]),
-    vjp=_logabsdet_vjp, cases=_SQUARE,
+LOGDET = register(Row(
+    name="logdet", arity=1, operands="float", infer=_infer_number("logdet"),
+    structure=Sequential("logdet", core=2), oracle=lambda a: np.asarray(np.linalg.slogdet(a)[1]),
+    vjp=_logdet_vjp, cases=_SQUARE,
     doc="The logarithm of the magnitude of the determinant; -inf for a singular matrix.",
 ))  # fmt: skip
 
@@ -217,20 +228,18 @@ CHOLESKY = register(Row(
 
 
 def _system(row: Row, a: Any, b: Any, **attrs: Any) -> Expr:
-    """Treat a vector as a matrix of one column, and broadcast the batches."""
+    """Broadcast the batches; a right-hand side of one axis is a vector for all of them."""
     left, right = as_expr(a), as_expr(b)
-    if right.ndim == 1:
-        column = ROWS["reshape"](right, shape=(*right.shape, 1))
-        out = _system(row, left, column, **attrs)
-        return ROWS["reshape"](out, shape=out.shape[:-1])
-    if left.ndim < 2 or right.ndim < 2:
-        return row(left, right, **attrs)
-    batch = broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    return row(_stacked(left, batch), _stacked(right, batch), **attrs)
+    core = min(right.ndim, 2)
+    _square(row.name, left)
+    if core == 0 or left.shape[-1] != right.shape[-core]:
+        raise _misfit(row.name, left, right)
+    batch = broadcast_shapes(left.shape[:-2], right.shape[:-core])
+    return row(_stacked(left, batch, 2), _stacked(right, batch, core), **attrs)
 
 
-def _stacked(x: Expr, batch: Shape) -> Expr:
-    return x if x.shape[:-2] == batch else broadcast_to(x, (*batch, *x.shape[-2:]))
+def _stacked(x: Expr, batch: Shape, core: int) -> Expr:
+    return x if x.shape[:-core] == batch else broadcast_to(x, (*batch, *x.shape[-core:]))
 
 
 def solve(a: Any, b: Any) -> Expr:
@@ -281,24 +290,34 @@ def det(a: Any) -> Expr:
 
 
 def slogdet(a: Any) -> tuple[Expr, Expr]:
-    """Give the sign of each matrix's determinant, and the logarithm of its magnitude.
+    """Give the sign of each matrix's determinant, and the logarithm of its magnitude: `det_sign` and `logdet`.
 
     >>> import symgrad as sg
-    >>> sign, logabsdet = slogdet(sg.symbol("A", (3, 3)))
-    >>> sign.shape, logabsdet.shape
+    >>> sign, magnitude = slogdet(sg.symbol("A", (3, 3)))
+    >>> sign.shape, magnitude.shape
     ((), ())
     """
-    return DET_SIGN(a), LOGABSDET(a)
+    return DET_SIGN(a), LOGDET(a)
+
+
+def det_sign(a: Any) -> Expr:
+    """Give the sign of each determinant: -1, 0 or 1.
+
+    >>> import symgrad as sg
+    >>> float(sg.evaluate(det_sign([[0.0, 1.0], [1.0, 0.0]]), {}))
+    -1.0
+    """
+    return DET_SIGN(a)
 
 
 def logdet(a: Any) -> Expr:
-    """Give the logarithm of the magnitude of each determinant: its logarithm where it is positive.
+    """Give the logarithm of the magnitude of each determinant: NumPy's `logabsdet`, where positive log(det(a)).
 
     >>> import symgrad as sg
     >>> logdet(sg.symbol("A", (3, 3))).shape
     ()
     """
-    return LOGABSDET(a)
+    return LOGDET(a)
 
 
 def cholesky(a: Any) -> Expr:

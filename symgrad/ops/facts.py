@@ -19,6 +19,12 @@ from symgrad.shape import dim
 
 __all__ = ["assume", "declared", "without_axis"]
 
+# What a fact says besides.
+_IMPLIES = {"positive": ("nonnegative", "nonzero")}
+# How many of the last axes a fact is about; all others are about single elements.
+_AXES_OF = {"rows_sum_to_one": 1, "symmetric": 2}
+_NONE: frozenset[str] = frozenset()
+
 
 def _infer(args: tuple[Expr, ...], attrs: Attrs) -> Type:
     (x,) = args
@@ -56,6 +62,9 @@ def assume(x: Any, **facts: bool) -> Expr:
     nonnegative, X.T @ X is symmetric. Derivatives treat the elements as independent: a fact simplifies the formula of a
     gradient, it does not change what the gradient is.
 
+    An update of a parameter may break a fact that its first value had: no step of an optimizer keeps V symmetric. Then
+    write the fact into the formula: `S = (V + V.T) / 2`, `sg.exp(s)` for what is positive, and differentiate by V or s.
+
     Nothing is checked when the graph runs. Raises ValueError for an unknown fact, ShapeError for one that the shape
     excludes.
 
@@ -75,11 +84,6 @@ def assume(x: Any, **facts: bool) -> Expr:
         return node
     inner = node.args[0] if node.op == "assume" else node
     return ASSUME(inner, facts=tuple(sorted(known)))
-
-
-# What a fact says besides.
-_IMPLIES = {"positive": ("nonnegative", "nonzero")}
-_NONE: frozenset[str] = frozenset()
 
 
 def declared(node: Expr) -> frozenset[str]:
@@ -103,7 +107,3 @@ def without_axis(node: Expr, axis: int) -> tuple[str, ...]:
     """
     lost = {fact for fact, axes in _AXES_OF.items() if axis >= node.ndim - axes}
     return tuple(fact for fact in node.attrs.get("facts", ()) if fact not in lost)
-
-
-# How many of the last axes a fact is about; all others are about single elements.
-_AXES_OF = {"rows_sum_to_one": 1, "symmetric": 2}

@@ -17,13 +17,14 @@ from symgrad.errors import DTypeError, ShapeError
 from symgrad.expr import Expr, TensorType, Type
 from symgrad.ops.axes import as_shape, as_sizes, is_negative, may_be_negative, normalize_axis
 from symgrad.ops.layout import BROADCAST_TO, expand_dims
+from symgrad.ops.moves import permuted
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, cast, describe, register, where_text
 from symgrad.ops.slicing import SLICE, slice_length
 from symgrad.ops.structure import Coordinate, Indices, Layout
 from symgrad.shape import Dim, Size, dim
 
 __all__ = [
-    "arange", "diagonal", "eye", "full", "full_like", "ones", "ones_like", "trace", "tril", "triu", "zeros",
+    "arange", "diag", "diagonal", "eye", "full", "full_like", "ones", "ones_like", "trace", "tril", "triu", "zeros",
     "zeros_like",
 ]  # fmt: skip
 
@@ -208,10 +209,14 @@ def _infer_diagonal(args: tuple[Expr, ...], attrs: Attrs) -> Type:
     return TensorType(x.shape[:-1], x.dtype)
 
 
+def _on_diagonal(x: Expr) -> Expr:
+    """Put the last axis on the diagonal of a matrix, between zeros."""
+    size, row = x.shape[-1], x if x.ndim == 1 else expand_dims(x, -2)
+    return ROWS["where"](ROWS["equal"](_numbers(size, 0), _numbers(size, 1)), row, 0)
+
+
 def _diagonal_vjp(node: Expr, g: Expr) -> tuple[Expr]:
-    """Put the cotangent back on the diagonal, between zeros."""
-    size = node.shape[-1]
-    return (ROWS["where"](ROWS["equal"](_numbers(size, 0), _numbers(size, 1)), expand_dims(g, -1), 0),)
+    return (_on_diagonal(g),)
 
 
 DIAGONAL: Row = register(
@@ -240,8 +245,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Expr:
     if first == second:
         raise ShapeError("diagonal takes two different axes", got=f"{first} twice", where=where_text((operand,)))
     order = (*(i for i in range(operand.ndim) if i not in (first, second)), first, second)
-    moved = operand if order == tuple(range(operand.ndim)) else ROWS["transpose"](operand, axes=order)
-    return DIAGONAL(_square(moved, offset))
+    return DIAGONAL(_square(permuted(operand, order), offset))
 
 
 def _square(x: Expr, offset: int) -> Expr:
@@ -263,6 +267,30 @@ def _square(x: Expr, offset: int) -> Expr:
     if starts == (0,) * x.ndim and stops == x.shape:
         return x
     return SLICE(x, starts=starts, stops=stops, steps=(1,) * x.ndim)
+
+
+def diag(x: Any, k: int = 0) -> Expr:
+    """Give the square matrix with a vector on its k-th diagonal and zeros elsewhere, or the k-th diagonal of a matrix.
+
+    Raises ShapeError for anything else; `sg.diagonal` takes stacks of matrices.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(sg.diag([1.0, 2.0]), {}).tolist(), sg.evaluate(sg.diag([[1.0, 2.0], [3.0, 4.0]], 1), {}).tolist()
+    ([[1.0, 0.0], [0.0, 2.0]], [2.0])
+    """
+    operand = as_expr(x)
+    if operand.ndim == 2:
+        return diagonal(operand, k)
+    if operand.ndim != 1:
+        hint = "sg.diagonal takes stacks of matrices."
+        raise ShapeError(
+            "diag takes a vector or a matrix", got=describe(operand), where=where_text((operand,)), hint=hint
+        )
+    matrix = _on_diagonal(operand)
+    if k == 0:
+        return matrix
+    size = operand.shape[0] + abs(k)
+    return ROWS["place"](matrix, shape=(size, size), starts=(max(-k, 0), max(k, 0)), steps=(1, 1))
 
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Expr:

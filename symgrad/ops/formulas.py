@@ -35,7 +35,7 @@ from symgrad.ops.structure import Map
 
 __all__ = ["expression_to_sympy", "formula_of"]
 
-LEAVES = ("symbol", "parameter", "dim")
+_VARIABLES = ("symbol", "parameter", "dim")
 _SAME = ("assume", "broadcast_to")  # an element of the result is the element of the operand that stands there
 _ASSUMPTIONS = {"positive": "positive", "nonnegative": "nonnegative", "nonzero": "nonzero", "integer_valued": "integer"}
 
@@ -53,7 +53,7 @@ def formula_of(node: Expr) -> tuple[Formula, dict[str, Expr]]:
     found: dict[Expr, Formula] = {}
     variables: dict[str, Expr] = {}
     for part in topological([node]):
-        if part.op in LEAVES:
+        if part.op in _VARIABLES:
             name = f"v{len(variables)}"
             variables[name] = part
             found[part] = Var(name)

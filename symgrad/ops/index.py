@@ -14,14 +14,14 @@ import numpy as np
 from symgrad.dtypes import DType, as_dtype
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError
 from symgrad.expr import Buffer, Expr, TensorType, Type, literal
-from symgrad.ops.axes import normalize_axis
+from symgrad.ops.axes import as_shape, normalize_axis
 from symgrad.ops.fill import ARANGE
 from symgrad.ops.layout import broadcast_to, expand_dims, moveaxis, ravel
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, cast, describe, register, where_text
 from symgrad.ops.structure import Composite, Gather, Indices, Scatter
 from symgrad.shape import Shape, Size, broadcast_shapes, checked_size, dim, format_shape
 
-__all__ = ["one_hot", "pick", "take", "take_along_axis"]
+__all__ = ["one_hot", "pick", "scatter_add", "scatter_along_axis", "take", "take_along_axis"]
 
 n = dim("n")
 
@@ -142,6 +142,22 @@ SCATTER_ADD: Row = register(
 )  # fmt: skip
 
 
+def scatter_add(x: Any, indices: Any, axis: int = 0, *, size: Any) -> Expr:
+    """Give zeros, to which each slice of x is added at its position along an axis: the opposite of `take`.
+
+    - `x`: its axes from `axis` on have the indices' shape; the result has one axis of this `size` in their place.
+
+    Slices that meet are added in order. Positions are checked as by `take`; raises ShapeError where shapes do not fit.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(scatter_add([1.0, 2.0, 3.0], [0, 3, 0], size=4)).tolist()
+    [4.0, 0.0, 0.0, 2.0]
+    """
+    values = as_expr(x)
+    (extent,) = as_shape(size, "scatter_add")
+    return SCATTER_ADD(values, indices, axis=normalize_axis(axis, values.ndim, "scatter_add"), size=extent)
+
+
 # -- along the last axis -------------------------------------------------------------------------------------------
 
 
@@ -232,6 +248,19 @@ SCATTER_ALONG_AXIS: Row = register(
         ),
     )
 )  # fmt: skip
+
+
+def scatter_along_axis(x: Any, indices: Any, *, size: Any) -> Expr:
+    """Give zeros, to which each element of x is added at its position in its line: the opposite of `take_along_axis`.
+
+    - `indices`: of the shape of x. Lines are along the last axis; those of the result have this `size`.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(scatter_along_axis([[1.0, 2.0], [3.0, 4.0]], [[0, 2], [1, 1]], size=3)).tolist()
+    [[1.0, 0.0, 2.0], [0.0, 7.0, 0.0]]
+    """
+    (extent,) = as_shape(size, "scatter_along_axis")
+    return SCATTER_ALONG_AXIS(x, indices, size=extent)
 
 
 # -- pick and one_hot ---------------------------------------------------------------------------------------------

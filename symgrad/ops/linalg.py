@@ -15,6 +15,7 @@ import numpy as np
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, TensorType, Type
 from symgrad.ops.axes import normalize_axis
+from symgrad.ops.moves import permuted, reshaped, transposed
 from symgrad.ops.row import (
     ROWS,
     Attrs,
@@ -23,6 +24,7 @@ from symgrad.ops.row import (
     Sample,
     as_expr,
     describe,
+    factor,
     label,
     register,
     unbroadcast,
@@ -70,16 +72,16 @@ def _batch_shape(left: Expr, right: Expr) -> Shape:
 
 def _mismatch(left: Expr, right: Expr, inner: Size, other: Size) -> ShapeError:
     """Make the error that names both operands as the user did, and the likeliest repair."""
-    what = f"{label(left)} @ {label(right)}: contracted dimensions differ: {describe(left)}, {describe(right)}"
+    what = f"{factor(left)} @ {factor(right)}: contracted dimensions differ: {describe(left)}, {describe(right)}"
     return ShapeError(what, got=f"{inner} != {other}", where=where_text([right]), hint=_repair(left, right))
 
 
 def _repair(left: Expr, right: Expr) -> str:
     inner = left.shape[-1]
     if right.ndim == 2 and right.shape[1] == inner:
-        return f"Did you mean {label(left)} @ {label(right)}.T?"
+        return f"Did you mean {factor(left)} @ {factor(right)}.T?"
     if left.ndim == 2 and left.shape[0] == right.shape[_contracted(right, 1)]:
-        return f"Did you mean {label(left)}.T @ {label(right)}?"
+        return f"Did you mean {factor(left)}.T @ {factor(right)}?"
     if right.op in ("parameter", "symbol"):
         axis = _contracted(right, 1)
         wanted = (*right.shape[:axis], inner, *right.shape[axis + 1 :])
@@ -110,47 +112,37 @@ def _axes(node: Expr) -> Axes:
 # -- cotangents ----------------------------------------------------------------------------------------------------
 
 
-def _transposed(x: Expr) -> Expr:
-    """Swap the last two axes."""
-    order = (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
-    return ROWS["transpose"](x, axes=order)
-
-
-def _reshaped(x: Expr, shape: Shape) -> Expr:
-    return x if x.shape == shape else ROWS["reshape"](x, shape=shape)
-
-
 def _vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     left, right = node.args
     if left.ndim == 1 and right.ndim == 1:
         return g * right, g * left
     if right.ndim == 2 and left.ndim >= 2:
-        return _row(g, _transposed(right)), _weight_cotangent(left, g)
+        return _row(g, transposed(right)), _weight_cotangent(left, g)
     if left.ndim == 1 and right.ndim == 2:
         return _row(right, g), outer(left, g)
     if left.ndim == 2 and right.ndim == 1:
-        return outer(g, right), _row(_transposed(left), g)
+        return outer(g, right), _row(transposed(left), g)
     return _batched_vjp(left, right, g)
 
 
 def _weight_cotangent(left: Expr, g: Expr) -> Expr:
     """Contract over every axis that the result shares with the left operand: a stack of rows is one tall matrix."""
     if left.ndim > 2:
-        left = _reshaped(left, (product(left.shape[:-1]), left.shape[-1]))
-        g = _reshaped(g, (product(g.shape[:-1]), g.shape[-1]))
-    return _row(_transposed(left), g)
+        left = reshaped(left, (product(left.shape[:-1]), left.shape[-1]))
+        g = reshaped(g, (product(g.shape[:-1]), g.shape[-1]))
+    return _row(transposed(left), g)
 
 
 def _batched_vjp(left: Expr, right: Expr, g: Expr) -> tuple[Expr, Expr]:
     """Treat vectors as matrices of one row or column, then undo the broadcasting of the batch axes."""
-    a = _reshaped(left, (1, *left.shape)) if left.ndim == 1 else left
-    b = _reshaped(right, (*right.shape, 1)) if right.ndim == 1 else right
+    a = reshaped(left, (1, *left.shape)) if left.ndim == 1 else left
+    b = reshaped(right, (*right.shape, 1)) if right.ndim == 1 else right
     if left.ndim == 1:
-        g = _reshaped(g, (*g.shape[:-1], 1, g.shape[-1]))
+        g = reshaped(g, (*g.shape[:-1], 1, g.shape[-1]))
     if right.ndim == 1:
-        g = _reshaped(g, (*g.shape, 1))
-    da, db = unbroadcast(_row(g, _transposed(b)), a), unbroadcast(_row(_transposed(a), g), b)
-    return _reshaped(da, left.shape), _reshaped(db, right.shape)
+        g = reshaped(g, (*g.shape, 1))
+    da, db = unbroadcast(_row(g, transposed(b)), a), unbroadcast(_row(transposed(a), g), b)
+    return reshaped(da, left.shape), reshaped(db, right.shape)
 
 
 # -- the row -------------------------------------------------------------------------------------------------------
@@ -234,7 +226,7 @@ def outer(x: Any, y: Any) -> Expr:
     (2, 3)
     """
     a, b = as_expr(x), as_expr(y)
-    return _reshaped(a, (a.size, 1)) * _reshaped(b, (1, b.size))
+    return reshaped(a, (a.size, 1)) * reshaped(b, (1, b.size))
 
 
 def vdot(x: Any, y: Any) -> Expr:
@@ -245,7 +237,7 @@ def vdot(x: Any, y: Any) -> Expr:
     ()
     """
     a, b = as_expr(x), as_expr(y)
-    return _row(_reshaped(a, (a.size,)), _reshaped(b, (b.size,)))
+    return _row(reshaped(a, (a.size,)), reshaped(b, (b.size,)))
 
 
 def tensordot(x: Any, y: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Expr:
@@ -266,7 +258,7 @@ def tensordot(x: Any, y: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 
         raise ShapeError("tensordot: paired axes differ in size", got=got, where=where_text((a, b)))
     rows, columns = _others(a, left), _others(b, right)
     shape = (*(a.shape[i] for i in rows), *(b.shape[i] for i in columns))
-    return _reshaped(_row(_matrix(a, rows, left), _matrix(b, right, columns)), shape)
+    return reshaped(_row(_matrix(a, rows, left), _matrix(b, right, columns)), shape)
 
 
 def _others(x: Expr, axes: Sequence[int]) -> list[int]:
@@ -275,7 +267,5 @@ def _others(x: Expr, axes: Sequence[int]) -> list[int]:
 
 def _matrix(x: Expr, first: Sequence[int], second: Sequence[int]) -> Expr:
     """Bring axes into the order first, second, and join each group into one."""
-    order = (*first, *second)
-    if order != tuple(range(x.ndim)):
-        x = ROWS["transpose"](x, axes=order)
-    return _reshaped(x, (product(x.shape[: len(first)]), product(x.shape[len(first) :])))
+    x = permuted(x, (*first, *second))
+    return reshaped(x, (product(x.shape[: len(first)]), product(x.shape[len(first) :])))

@@ -62,7 +62,7 @@ _n = dim("n")
 _norm = register(Row(
     name="norm", arity=1, operands="float", infer=_infer, structure=Composite(_define), vjp=_vjp, jvp=_jvp,
     oracle=_oracle, symbol="norm", doc="Euclidean length over axes.",
-    sub_gradient="0 at zero, where every vector no longer than 1 is a sub-gradient.",
+    sub_gradient="0 at zero, where every vector no longer than 1 is a sub-gradient",
     cases=tuple(
         Case((Sample((_n, 3), 0.5, 2.0),), {"axes": axes, "keepdims": keepdims}, (1, 3, 17, 64))
         for axes, keepdims in (((0,), False), ((1,), True), ((0, 1), False))

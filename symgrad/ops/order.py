@@ -24,7 +24,7 @@ from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, r
 from symgrad.ops.structure import Composite, Sequential
 from symgrad.shape import Size, bounds, dim
 
-__all__ = ["argsort", "cumprod", "cumsum", "searchsorted", "sort", "top_k"]
+__all__ = ["argsort", "cumprod", "cumsum", "recurrence", "searchsorted", "sort", "top_k"]
 
 n = dim("n")
 
@@ -135,6 +135,19 @@ RECURRENCE = register(Row(
 ))  # fmt: skip
 
 
+def recurrence(x: Any, y: Any, axis: int = 0) -> Expr:
+    """Give the sequence along an axis in which each element is y plus x times the element before; the first is y.
+
+    Both operands have one shape. Raises ShapeError where they have not.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(recurrence([9.0, 0.5, 0.5], [8.0, 1.0, 1.0])).tolist()
+    [8.0, 5.0, 3.5]
+    """
+    factors = as_expr(x)
+    return RECURRENCE(factors, y, axis=normalize_axis(axis, factors.ndim, "recurrence"))
+
+
 def cumsum(x: Any, axis: int | None = None) -> Expr:
     """Give the sums of the elements so far along an axis; without an axis, of the flattened x.
 
@@ -200,7 +213,7 @@ ARGSORT = register(Row(
 SORT = register(Row(
     name="sort", arity=1, structure=Composite(_define_sort), oracle=_sort_oracle, infer=_infer_along, cases=_SORTED,
     doc="The elements in sorted order along an axis; NaN is greatest.",
-    sub_gradient="Equal elements keep their order: each has the cotangent of its place.",
+    sub_gradient="equal elements keep their order: each has the cotangent of its place",
 ))  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from symgrad.dtypes import BOOL, INT64, DType
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, TensorType, constant_node
 from symgrad.ops.axes import Axis, normalize_axes
+from symgrad.ops.moves import permuted, reshaped, stretched
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, cast, describe, register, where_text
 from symgrad.ops.slicing import reverse_axes
 from symgrad.ops.structure import Fold, kept_shape
@@ -51,7 +52,7 @@ def spread(value: Expr, node: Expr) -> Expr:
     leading = node.attrs["axes"] == tuple(range(len(node.attrs["axes"])))
     if not (node.attrs["keepdims"] or leading):
         value = ROWS["reshape"](value, shape=kept_shape(target, node.attrs["axes"], True))
-    return value if value.shape == target else ROWS["broadcast_to"](value, shape=target)
+    return stretched(value, target)
 
 
 # -- types ---------------------------------------------------------------------------------------------------------
@@ -111,13 +112,13 @@ def _product_of_others(node: Expr) -> Expr:
     x, axes = node.args[0], node.attrs["axes"]
     kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
     order = (*kept, *axes)
-    turned = ROWS["transpose"](x, axes=order)
-    lines = ROWS["reshape"](turned, shape=(*(x.shape[axis] for axis in kept), reduced_size(node)))
+    turned = permuted(x, order)
+    lines = reshaped(turned, (*(x.shape[axis] for axis in kept), reduced_size(node)))
     last = len(kept)
     before = shifted(ROWS["cumprod"](lines, axis=last), last, 1)
     backwards = shifted(ROWS["cumprod"](reverse_axes(lines, (last,)), axis=last), last, 1)
-    others = ROWS["reshape"](before * reverse_axes(backwards, (last,)), shape=turned.shape)
-    return ROWS["transpose"](others, axes=tuple(order.index(axis) for axis in range(x.ndim)))
+    others = reshaped(before * reverse_axes(backwards, (last,)), turned.shape)
+    return permuted(others, [order.index(axis) for axis in range(x.ndim)])
 
 
 def _prod_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
@@ -180,7 +181,7 @@ def _cases(sizes: tuple[int, ...], low: float = -2.0, high: float = 2.0, dtype: 
 
 _ANY_SIZE = (0, 1, 3, 17, 64)
 _NOT_EMPTY = (1, 3, 17, 64)
-_TIES = "The elements that attain the extremum share the cotangent evenly."
+_TIES = "the elements that attain the extremum share the cotangent evenly"
 
 _sum = register(Row(
     name="sum", arity=1, operands="accumulate", infer=_fold_type("sum", None, empty=True),

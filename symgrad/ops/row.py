@@ -7,6 +7,7 @@ A row says what an operator is, never how fast it runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +17,10 @@ import numpy as np
 from symgrad import side
 from symgrad.dtypes import BOOL, DType, accumulator, as_dtype, inexact, promote, weak_kind
 from symgrad.errors import DTypeError, GradientError, ShapeError
-from symgrad.expr import Expr, TensorType, Type, buffer_node, constant_node, dim_node, make
+from symgrad.expr import Expr, TensorType, Type, buffer_node, constant_node, dim_node, make, topological
 from symgrad.ops.structure import Map, Structure
-from symgrad.shape import Dim, Size, broadcast_shapes, format_shape
+from symgrad.shape import Dim, Size, broadcast_shapes, format_shape, repeated_axes
+from symgrad.surface import PRINTERS
 
 Attrs = Mapping[str, Any]
 Vjp = Callable[[Expr, Expr], "tuple[Expr | None, ...]"]
@@ -91,18 +93,22 @@ class Row:
     def __call__(self, *operands: Any, **attrs: Any) -> Expr:
         """Build the node of this operator over the operands."""
         if self.arity is not None and len(operands) != self.arity:
-            raise TypeError(f"{self.name} takes {self.arity} operands, got {len(operands)}")
+            raise TypeError(f"{plain_name(self.name)} takes {self.arity} operands, got {len(operands)}")
         args = COERCIONS[self.operands](self.name, operands)
         node: Expr = make(self.name, args, attrs, self.infer(args, attrs))
         return node
 
+    @property
+    def __name__(self) -> str:
+        return plain_name(self.name)
+
     def __repr__(self) -> str:
-        return f"<operator {self.name}>"
+        return f"<operator {plain_name(self.name)}>"
 
 
 def _help(row: Row) -> str:
     """Give what `help(sg.relu)` says: the operator, not the class of all operators."""
-    parts = [f"{row.name}({', '.join('xyzw'[: row.arity or 0])}): {row.doc}"]
+    parts = [f"{plain_name(row.name)}({', '.join('xyzw'[: row.arity or 0])}): {row.doc}"]
     if isinstance(row.structure, Map) and row.structure.formula is not None:
         parts.append(f"Formula: {row.structure.formula}.")
     if row.sub_gradient:
@@ -126,6 +132,18 @@ def register(row: Row) -> Row:
 def row_of(node: Expr) -> Row:
     """Give the row of a node's operator."""
     return ROWS[node.op]
+
+
+_DIGEST = re.compile("__[0-9a-f]{8}$")
+
+
+def plain_name(op: str) -> str:
+    """Give the name that users know an operator by: that of an own one goes on with a digest of its formula.
+
+    >>> plain_name("log_softmax"), plain_name("snake__5b1d2a04")
+    ('log_softmax', 'snake')
+    """
+    return _DIGEST.sub("", op)
 
 
 # -- operands ------------------------------------------------------------------------------------------------------
@@ -204,7 +222,11 @@ def _bool(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
     args = tuple(as_expr(v, BOOL) for v in values)
     for arg in args:
         if arg.dtype is not BOOL:
-            raise DTypeError(f"{name} takes bool operands", got=str(arg.dtype), hint="Compare first, e.g. x != 0.")
+            symbol = ROWS[name].symbol
+            sign = f" (the operator {symbol})" if symbol and not symbol.isidentifier() else ""
+            hint = "A power is written x ** y." if name == "logical_xor" else "Compare first, e.g. x != 0."
+            got = ", ".join(f"{label(a)} is {a.dtype}" for a in args if a.dtype is not BOOL)
+            raise DTypeError(f"{name}{sign} takes bool operands", got=got, where=where_text(args), hint=hint)
     return args
 
 
@@ -233,14 +255,48 @@ COERCIONS: dict[str, Callable[[str, Sequence[Any]], tuple[Expr, ...]]] = {
 # -- type rules shared by many rows --------------------------------------------------------------------------------
 
 
+_LONGEST, _LARGEST = 40, 24  # what of an expression an error shows: characters, nodes
+
+
 def label(node: Expr) -> str:
-    """Name an operand in an error: the user's name if there is one; a promoted operand has its own operand's name."""
+    """Name an operand in an error: by the user's name for it, by its text if that is short, else by its operator.
+
+    A promoted operand has its own operand's name.
+
+    >>> import symgrad as sg
+    >>> x = sg.symbol("x", (3,))
+    >>> label(x @ x), label(sum(x * k for k in range(9)))
+    ('x @ x', 'add(...)')
+    """
     if node.op == "astype":
         return label(node.args[0])
     if node.op == "buffer":
         return "the array"
-    name: str = side.name_of(node) or (node.attrs["name"] if node.op in ("symbol", "parameter") else f"{node.op}(...)")
-    return name
+    if node.op in ("symbol", "parameter"):
+        return side.name_of(node) or str(node.attrs["name"])
+    return side.name_of(node) or _short_text(node) or f"{plain_name(node.op)}(...)"
+
+
+def _short_text(node: Expr) -> str:
+    """Write a small expression on one line, in which the user's names stand for what they name; else give ''."""
+    below = topological([node], stop=lambda part: side.name_of(part) is not None)
+    if len(below) > _LARGEST or "text" not in PRINTERS:
+        return ""
+    *lines, text = PRINTERS["text"](node).splitlines()
+    named = {side.name_of(part) for part in topological([node])}
+    explained = all(line.partition("=")[0].strip() in named for line in lines)
+    return text if explained and len(text) <= _LONGEST else ""
+
+
+def factor(node: Expr) -> str:
+    """Name an operand as it stands beside `@` or before `.T`: in parentheses where it needs them."""
+    text = label(node)
+    outside, depth = "", 0
+    for character in text:
+        depth -= character in ")]"
+        outside += "" if depth else character
+        depth += character in "(["
+    return f"({text})" if set(outside) & set(" +-*/") else text
 
 
 def describe(node: Expr) -> str:
@@ -263,9 +319,9 @@ def broadcast_type(name: str, args: Sequence[Expr], dtype: DType) -> TensorType:
     try:
         shape = broadcast_shapes(*(a.shape for a in args))
     except ShapeError:
-        got = ", ".join(map(describe, args))
+        what, got = f"{plain_name(name)}: shapes do not broadcast", ", ".join(map(describe, args))
         hint = "Only the size 1 broadcasts; reshape or expand_dims aligns axes."
-        raise ShapeError(f"{name}: shapes do not broadcast", got=got, where=where_text(args), hint=hint) from None
+        raise ShapeError(what, got=got, where=where_text(args), hint=hint) from None
     return TensorType(shape, dtype)
 
 
@@ -273,13 +329,12 @@ def unbroadcast(g: Expr, target: Expr) -> Expr:
     """Sum a cotangent over the axes that broadcasting added or stretched, giving the operand's shape."""
     if g.shape == target.shape:
         return g
-    extra = g.ndim - target.ndim
-    stretched = tuple(i for i in range(g.ndim) if i < extra or (target.shape[i - extra] == 1 and g.shape[i] != 1))
-    if stretched:
-        g = ROWS["sum"](g, axes=stretched, keepdims=extra == 0)
+    repeated = repeated_axes(target.shape, g.shape)
+    if repeated:
+        g = ROWS["sum"](g, axes=repeated, keepdims=g.ndim == target.ndim)
     return g if g.shape == target.shape else ROWS["reshape"](g, shape=target.shape)
 
 
 def no_gradient(node: Expr, hint: str) -> GradientError:
     """Make the error for an operator without a derivative."""
-    return GradientError(f"{node.op} has no derivative", where=where_text([node]), hint=hint)
+    return GradientError(f"{plain_name(node.op)} has no derivative", where=where_text([node]), hint=hint)

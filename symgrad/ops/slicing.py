@@ -15,12 +15,12 @@ import numpy as np
 
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, TensorType, Type
-from symgrad.ops.axes import is_negative, may_be_negative, normalize_axis
+from symgrad.ops.axes import as_shape, as_sizes, is_negative, may_be_negative, normalize_axis
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, register, where_text
 from symgrad.ops.structure import Indices, Layout, Place
 from symgrad.shape import Shape, Size, dim
 
-__all__ = ["concatenate"]
+__all__ = ["concatenate", "place"]
 
 n = dim("n")
 
@@ -164,6 +164,21 @@ PLACE: Row = register(
         ),
     )
 )  # fmt: skip
+
+
+def place(x: Any, shape: Any, starts: Any, steps: Any = None) -> Expr:
+    """Give zeros of a shape, in which x stands: along each axis its element i is number start + step * i.
+
+    - `starts`, `steps`: one for each axis; a step is 1 unless given.
+
+    Raises ShapeError where x does not fit.
+
+    >>> import symgrad as sg
+    >>> sg.evaluate(place([1.0, 2.0], shape=(5,), starts=(1,), steps=(2,))).tolist()
+    [0.0, 1.0, 0.0, 2.0, 0.0]
+    """
+    sizes, first = as_shape(shape, "place"), as_sizes(starts, "place")
+    return PLACE(x, shape=sizes, starts=first, steps=(1,) * len(first) if steps is None else as_sizes(steps, "place"))
 
 
 # -- concatenate --------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from symgrad.errors import ShapeError
 from symgrad.expr import Expr
 from symgrad.ops.contract import pair
 from symgrad.ops.fill import diagonal
+from symgrad.ops.moves import permuted, reshaped
 from symgrad.ops.row import COERCIONS, ROWS, as_expr, cast, describe, where_text
 from symgrad.shape import Size, product
 
@@ -160,9 +161,7 @@ def _as_result(term: _Term, out: tuple[str, ...], sizes: dict[str, Size]) -> Exp
     """Order the axes; a label of size 1 may have been dropped from every operand."""
     node, shape = term.node, tuple(sizes[label] for label in out)
     order = tuple(term.labels.index(label) for label in out if label in term.labels)
-    if order != tuple(range(node.ndim)):
-        node = ROWS["transpose"](node, axes=order)
-    return node if node.shape == shape else ROWS["reshape"](node, shape=shape)
+    return reshaped(permuted(node, order), shape)
 
 
 # -- the order of several ------------------------------------------------------------------------------------------

@@ -7,24 +7,30 @@ from __future__ import annotations
 
 from symgrad.rewrite import Rule
 from symgrad.rules.algebra import ALGEBRA
-from symgrad.rules.choice import CHOICE
+from symgrad.rules.averages import AVERAGES
 from symgrad.rules.contraction import CONTRACTION
+from symgrad.rules.diagonal import DIAGONAL
 from symgrad.rules.facts import FACTS
 from symgrad.rules.layout import LAYOUT
 from symgrad.rules.mask import MASK
+from symgrad.rules.matmul import MATMUL
 from symgrad.rules.onehot import ONE_HOT
 from symgrad.rules.order import ORDER
+from symgrad.rules.powers import POWERS
 from symgrad.rules.scale import SCALE
+from symgrad.rules.solving import SOLVING
 from symgrad.rules.stability import STABILITY
 from symgrad.rules.summation import SUMMATION
+from symgrad.rules.terms import TERMS
 from symgrad.rules.total import TOTAL
+from symgrad.rules.units import UNITS
 
 __all__ = [
-    "ALGEBRA", "CHOICE", "CONTRACTION", "FACTS", "LAYOUT", "MASK", "ONE_HOT", "ORDER", "SCALE", "STABILITY",
-    "SUMMATION", "TABLE", "TOTAL",
+    "ALGEBRA", "AVERAGES", "CONTRACTION", "DIAGONAL", "FACTS", "LAYOUT", "MASK", "MATMUL", "ONE_HOT", "ORDER",
+    "POWERS", "SCALE", "SOLVING", "STABILITY", "SUMMATION", "TABLE", "TERMS", "TOTAL", "UNITS",
 ]  # fmt: skip
 
 TABLE: tuple[Rule, ...] = (
-    *ALGEBRA, *STABILITY, *LAYOUT, *TOTAL, *MASK, *SCALE, *FACTS, *ONE_HOT, *CHOICE, *CONTRACTION,
-    *SUMMATION, *ORDER,
+    *ALGEBRA, *POWERS, *STABILITY, *LAYOUT, *UNITS, *TOTAL, *MATMUL, *MASK, *SCALE, *AVERAGES, *TERMS, *SOLVING, *FACTS,
+    *DIAGONAL, *ONE_HOT, *CONTRACTION, *SUMMATION, *ORDER,
 )  # fmt: skip

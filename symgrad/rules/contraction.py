@@ -2,7 +2,7 @@
 
 In: `matmul` and `contract` nodes, read as products with labelled axes. Out: rules to forms with fewer transposes,
 smaller operands or fewer multiplications. It must not know sums of products (`summation.py`), the order of several
-(`order.py`), scalar factors (`scale.py`) or one-hot rows (`choice.py`).
+(`order.py`), scalar factors (`scale.py`) or one-hot rows (`onehot.py`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from symgrad.expr import Expr
 from symgrad.ops.contract import Labels, canonical, pair
-from symgrad.ops.leaves import symbol
+from symgrad.ops.moves import reshaped, stretched, transposed
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Contraction
 from symgrad.rewrite import Context, Rule, RuleClass, structural
-from symgrad.shape import Shape, dim
+from symgrad.rules.examples import tensor
+from symgrad.shape import Shape, dim, dropped_axes, repeated_axes
 
 REAL = RuleClass.REAL
 CONTRACTIONS = tuple(name for name, row in ROWS.items() if isinstance(row.structure, Contraction))
@@ -68,6 +69,11 @@ def read(node: Expr, context: Context) -> Product | None:
     return Product(x, axes.left, y, axes.right, axes.out)
 
 
+def read_owned(node: Expr, context: Context) -> Product | None:
+    """Read a contraction that nothing else uses; None for any other node."""
+    return read(node, context) if node.op in CONTRACTIONS and context.owns(node, node.op) else None
+
+
 def _any_is(node: Expr, op: str) -> bool:
     """Ask for an operand's operator before the axes are read, for most products are of something else."""
     return any(a.op == op for a in node.args)
@@ -96,8 +102,7 @@ def _turned_to(x: Expr, labels: Labels, label: int, place: int) -> tuple[Expr, L
     """Exchange the last two axes where that brings a label to its place."""
     if x.ndim < 2 or labels[place] == label or label not in labels[-2:]:
         return x, labels
-    order = (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
-    return ROWS["transpose"](x, axes=order), tuple(labels[a] for a in order)
+    return transposed(x), (*labels[:-2], labels[-1], labels[-2])
 
 
 def _transposes(node: Expr) -> int:
@@ -107,9 +112,7 @@ def _transposes(node: Expr) -> int:
 def without(x: Expr, labels: Sequence[int], dropped: Sequence[int]) -> tuple[Expr, Labels]:
     """Drop axes of size 1."""
     kept = [i for i, label in enumerate(labels) if label not in dropped]
-    if len(kept) == x.ndim:
-        return x, tuple(labels)
-    return ROWS["reshape"](x, shape=tuple(x.shape[i] for i in kept)), tuple(labels[i] for i in kept)
+    return reshaped(x, [x.shape[i] for i in kept]), tuple(labels[i] for i in kept)
 
 
 def summed_over(x: Expr, labels: Labels, gone: Sequence[int], op: str = "sum") -> tuple[Expr, Labels]:
@@ -122,18 +125,11 @@ def summed_over(x: Expr, labels: Labels, gone: Sequence[int], op: str = "sum") -
 
 def spread_to(x: Expr, labels: Sequence[int], out: Sequence[int], shape: Shape) -> Expr:
     """Repeat along the axes whose labels the result has and x has not; the others are in order."""
-    at = iter(x.shape)
-    wide = tuple(next(at) if label in labels else 1 for label in out)
-    x = x if x.shape == wide else ROWS["reshape"](x, shape=wide)
-    return x if x.shape == shape else ROWS["broadcast_to"](x, shape=shape)
+    sizes = iter(x.shape)
+    return stretched(reshaped(x, [next(sizes) if label in labels else 1 for label in out]), shape)
 
 
 # -- transposes and layouts ----------------------------------------------------------------------------------------
-
-
-def tensor(name: str, *shape: object) -> Expr:
-    """Declare an operand of an example."""
-    return symbol(name, shape, "float64")
 
 
 def _contract(x: Expr, left: str, y: Expr, right: str, out: str) -> Expr:
@@ -155,12 +151,13 @@ def contract_transpose(node: Expr, context: Context) -> Expr | None:
     p = read(node, context)
     if p is None or not any(context.sees(a, "transpose") for a in node.args):
         return None
-    x, left = _in_place(p.x, p.left, context)
-    y, right = _in_place(p.y, p.right, context)
+    x, left = in_place(p.x, p.left, context)
+    y, right = in_place(p.y, p.right, context)
     return Product(x, left, y, right, p.out).built()
 
 
-def _in_place(x: Expr, labels: Labels, context: Context) -> tuple[Expr, Labels]:
+def in_place(x: Expr, labels: Labels, context: Context) -> tuple[Expr, Labels]:
+    """Read what is transposed where it stands, with the labels in the order of its axes."""
     if not context.sees(x, "transpose"):
         return x, labels
     place = dict(zip(x.attrs["axes"], labels, strict=True))
@@ -202,14 +199,14 @@ def _turned_results() -> list[Expr]:
 def transpose_of_contract(node: Expr, context: Context) -> Expr | None:
     """Let the labels of a contraction take up the order of the result's axes."""
     (inner,) = node.args
-    p = read(inner, context) if inner.op in CONTRACTIONS and context.owns(inner, inner.op) else None
+    p = read_owned(inner, context)
     if p is None:
         return None
     if inner.op == "matmul":
         if node.ndim == 2 or not _transposes(inner):
             return None  # matrices have a rule of their own
-        x, left = _in_place(p.x, p.left, context)
-        y, right = _in_place(p.y, p.right, context)
+        x, left = in_place(p.x, p.left, context)
+        y, right = in_place(p.y, p.right, context)
         p = Product(x, left, y, right, p.out)
     new = Product(p.x, p.left, p.y, p.right, tuple(p.out[a] for a in node.attrs["axes"])).built()
     return new if inner.op == "contract" or new.op == "matmul" else None
@@ -254,22 +251,14 @@ def contraction_of_units(node: Expr, context: Context) -> Expr | None:
     new = Product(x, left, y, right, out).built()
     if node.op == "matmul" and new.op == "contract":
         return None
-    return new if new.shape == node.shape else ROWS["reshape"](new, shape=node.shape)
+    return reshaped(new, node.shape)
 
 
 def _added(x: Expr, labels: Labels, context: Context) -> list[int]:
     """List the labels of the axes of size 1 that a reshape adds and does nothing else."""
     if not context.sees(x, "reshape"):
         return []
-    inner, found = list(x.args[0].shape), []
-    for label, size in zip(labels, x.shape, strict=True):
-        if inner and inner[0] == size:
-            inner.pop(0)
-        elif size == 1:
-            found.append(label)
-        else:
-            return []
-    return [] if inner else found
+    return [labels[axis] for axis in dropped_axes(x.shape, x.args[0].shape) or ()]
 
 
 def _stripped(x: Expr, labels: Labels, added: set[int], context: Context) -> tuple[Expr, Labels]:
@@ -305,12 +294,11 @@ def contraction_of_repeated(node: Expr, context: Context) -> Expr | None:
     if not context.sees(p.x, "broadcast_to"):
         return None
     (inner,) = p.x.args
-    extra = p.x.ndim - inner.ndim
-    repeated = [
-        label for axis, label in enumerate(p.left) if axis < extra or inner.shape[axis - extra] != p.x.shape[axis]
-    ]
-    x, left = without(inner, p.left[extra:], repeated)
+    repeated = [p.left[axis] for axis in repeated_axes(inner.shape, p.x.shape)]
+    x, left = without(inner, p.left[p.x.ndim - inner.ndim :], repeated)
     y, right = summed_over(p.y, p.right, [label for label in repeated if label not in p.out])
+    if y.dtype is not node.dtype:
+        return None  # integers are summed in int64, and multiplied in their own dtype
     out = tuple(label for label in p.out if label in left or label in right)
     core = (Product(x, left, y, right, out) if p.x is node.args[0] else Product(y, right, x, left, out)).built()
     return spread_to(core, out, p.out, node.shape)
@@ -319,7 +307,7 @@ def contraction_of_repeated(node: Expr, context: Context) -> Expr | None:
 def _outer_operands() -> list[Expr]:
     g, v, W = tensor("g", n), tensor("v", 3), tensor("W", 3, 4)
     outer = ROWS["multiply"](ROWS["reshape"](g, shape=(n, 1)), v)
-    return [outer @ W, ROWS["transpose"](W, axes=(1, 0)) @ ROWS["transpose"](outer, axes=(1, 0))][:1]
+    return [outer @ W]
 
 
 @structural(

@@ -10,32 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symgrad.expr import Expr, constant_node
+from symgrad.expr import Expr
 from symgrad.ops.leaves import symbol
+from symgrad.ops.moves import is_transposed
 from symgrad.ops.row import ROWS
-from symgrad.pattern import Op, build, match, op, variables
-from symgrad.rewrite import Context, Rule, RuleClass, preserved, rule, structural
-from symgrad.rules.inference import is_transpose, knows
+from symgrad.pattern import Bindings, Op, build, op, variables
+from symgrad.rewrite import Condition, Context, Rule, RuleClass, rule, structural
+from symgrad.rules.inference import knows
 
 BITWISE, REAL, REFINES, FINITE = RuleClass.BITWISE, RuleClass.REAL, RuleClass.REFINES, RuleClass.FINITE
 x, y = variables("x y")
 
 
-def given(name: str, fact: str, lhs: Op, rhs: Any, kind: RuleClass) -> Rule:
-    """Make a rule of patterns for an x of which a fact is known."""
+def given(name: str, facts: str, lhs: Op, rhs: Any, kind: RuleClass) -> Rule:
+    """Make a rule of patterns for an x of which facts, divided by spaces, are known."""
+    needed = facts.split()
 
-    def apply(node: Expr, context: Context) -> Expr | None:
-        for bound in match(lhs, node, context.opaque, {}):
-            if knows(bound["x"], fact, context):
-                new = build(rhs, bound) if isinstance(rhs, Op) or rhs is x else rhs
-                return preserved(constant_node(new, node.dtype) if isinstance(new, bool) else new, node)
-        return None
+    def are_known(bound: Bindings, context: Context) -> bool:
+        return all(knows(bound["x"], fact, context) for fact in needed)
 
     def examples() -> Sequence[Expr]:
-        drawn = {"x": symbol("x", (4,), "float64", facts={fact}), "y": symbol("y", (4,), "float64")}
+        drawn = {"x": symbol("x", (4,), "float64", facts=needed), "y": symbol("y", (4,), "float64")}
         return [build(lhs, drawn)]
 
-    return Rule(name, (lhs.name,), str(lhs), str(rhs), kind, apply, f"x is {fact}", examples, lhs)
+    return rule(name, lhs, rhs, kind, Condition(f"x is {' and '.join(needed)}", are_known), examples)
 
 
 def _symmetric_examples() -> list[Expr]:
@@ -50,10 +48,28 @@ def _symmetric_examples() -> list[Expr]:
 )
 def transpose_symmetric(node: Expr, context: Context) -> Expr | None:
     """Leave a symmetric matrix as it is."""
-    return node.args[0] if is_transpose(node) and knows(node.args[0], "symmetric", context) else None
+    return node.args[0] if is_transposed(node) and knows(node.args[0], "symmetric", context) else None
+
+
+def _row_times_symmetric() -> list[Expr]:
+    S = symbol("S", (3, 3), "float64", facts={"symmetric"})
+    return [symbol("v", (3,), "float64") @ S]
+
+
+@structural(
+    "vector_matmul_symmetric", "matmul", "v @ A", "A @ v", REAL, condition="v is a vector; A is symmetric",
+    examples=_row_times_symmetric,
+)  # fmt: skip
+def vector_matmul_symmetric(node: Expr, context: Context) -> Expr | None:
+    """Write a product with a symmetric matrix in one way, so that equal ones are one node."""
+    v, A = node.args
+    return ROWS["matmul"](A, v) if v.ndim == 1 and A.ndim == 2 and knows(A, "symmetric", context) else None
 
 
 FACTS: tuple[Rule, ...] = (
+    given("multiply_zero", "finite", x * 0, 0, FINITE),
+    given("subtract_self", "finite", x - x, 0, FINITE),
+    given("divide_self", "finite nonzero", x / x, 1, FINITE),
     given("abs_nonnegative", "nonnegative", op("abs", x), x, REAL),
     given("relu_nonnegative", "nonnegative", op("relu", x), x, REAL),
     given("maximum_nonnegative", "nonnegative", op("maximum", x, 0), x, REAL),
@@ -77,4 +93,5 @@ FACTS: tuple[Rule, ...] = (
         for name in ("floor", "ceil", "round", "trunc")
     ),
     transpose_symmetric,
+    vector_matmul_symmetric,
 )

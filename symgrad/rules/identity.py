@@ -1,7 +1,7 @@
-"""The identity matrix as rules and formulas meet it: a comparison of two axes' numbers, i == j.
+"""The identity matrix as rules and formulas meet it, a comparison of two axes' numbers i == j; triangles, j <= i + k.
 
 In: conditions and masks. Out: along which axes such a condition is the identity, and what vector a mask spreads along a
-diagonal. It must not know rules, nor text.
+diagonal; which triangle of a matrix a mask leaves. It must not know rules, nor text.
 """
 
 from __future__ import annotations
@@ -9,8 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symgrad.expr import Expr, constant_node, literal
+from symgrad.shape import Size
 
-__all__ = ["IdentityMask", "diagonal_of", "identity_axes", "identity_mask"]
+__all__ = ["IdentityMask", "diagonal_of", "identity_axes", "identity_mask", "lies_along", "triangle_of"]
+
+
+def lies_along(x: Expr, rank: int) -> list[int]:
+    """Give the axes, of a result of this rank that x broadcasts to, along which x has other sizes than 1.
+
+    >>> import symgrad as sg
+    >>> lies_along(sg.symbol("x", (3,)), 2), lies_along(sg.symbol("x", (3, 1)), 2)
+    ([1], [0])
+    """
+    return [axis + rank - x.ndim for axis, size in enumerate(x.shape) if size != 1]
 
 
 def identity_axes(condition: Expr) -> tuple[int, int] | None:
@@ -22,20 +33,31 @@ def identity_axes(condition: Expr) -> tuple[int, int] | None:
     """
     if condition.op != "equal":
         return None
-    found = [_numbered_axis(x, condition.ndim) for x in condition.args]
-    if found[0] is None or found[1] is None:
+    found = [_numbers(x, condition.ndim) for x in condition.args]
+    one, other = found
+    if one is None or other is None:
         return None
-    (first, size), (second, other) = sorted((found[0], found[1]), key=lambda pair: pair[0])
-    return (first, second) if first != second and size == other else None
+    same = one.size == other.size and one.start == other.start == 0
+    first, second = sorted((one.axis, other.axis))
+    return (first, second) if first != second and same else None
 
 
-def _numbered_axis(x: Expr, rank: int) -> tuple[int, object] | None:
-    """Give the axis (of a result of this rank) along which a node counts 0, 1, 2 ..., and its size."""
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """What counts start, start + 1 ... along one axis."""
+
+    axis: int
+    size: Size
+    start: Size
+
+
+def _numbers(x: Expr, rank: int) -> _Numbers | None:
+    """Read a node as numbers along one axis, of a result of this rank."""
     source = x.args[0] if x.op == "reshape" else x
-    if source.op != "arange" or (source.attrs["start"], source.attrs["step"]) != (0, 1):
+    if source.op != "arange" or source.attrs["step"] != 1:
         return None
-    axes = [axis for axis, size in enumerate(x.shape) if size != 1]
-    return (axes[0] + rank - x.ndim, x.shape[axes[0]]) if len(axes) == 1 else None
+    axes = lies_along(x, rank)
+    return _Numbers(axes[0], x.shape[axes[0] - rank], source.attrs["start"]) if len(axes) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +92,30 @@ def diagonal_of(node: Expr) -> Expr | None:
     """
     mask = identity_mask(node)
     return mask.x if mask is not None and node.ndim == 2 and mask.x.shape in ((), node.shape[1:]) else None
+
+
+# Which triangle a comparison of column numbers (left) with row numbers (right) leaves, and by how much it is shifted.
+_TRIANGLES = {"less_equal": ("tril", 0), "less": ("tril", -1), "greater_equal": ("triu", 0), "greater": ("triu", 1)}
+_MIRRORED = {"less_equal": "greater_equal", "less": "greater", "greater_equal": "less_equal", "greater": "less"}
+
+
+def triangle_of(node: Expr) -> tuple[str, Expr, Size] | None:
+    """Read where(j <= i + k, x, 0) as ("tril", x, k), and where(j >= i + k, x, 0) as ("triu", x, k).
+
+    >>> import symgrad as sg
+    >>> x = sg.symbol("x", (3, 4))
+    >>> triangle_of(sg.tril(x, -1)) == ("tril", x, -1), triangle_of(sg.where(x > 0, x, 0))
+    (True, None)
+    """
+    if node.op != "where" or node.ndim < 2 or literal(node.args[2]) != 0 or node.args[1].shape != node.shape:
+        return None
+    condition, x, _ = node.args
+    if condition.op not in _TRIANGLES or condition.ndim != 2:
+        return None
+    left, right = (_numbers(side, 2) for side in condition.args)
+    if left is None or right is None or left.axis == right.axis:
+        return None
+    mirrored = left.axis == 0
+    columns, rows = (right, left) if mirrored else (left, right)
+    name, shift = _TRIANGLES[_MIRRORED[condition.op] if mirrored else condition.op]
+    return name, x, rows.start - columns.start + shift

@@ -9,16 +9,17 @@ each node in a run. It must not know what rules make of a fact.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from symgrad.dtypes import BOOL
 from symgrad.expr import Expr, literal, topological
 from symgrad.ops.facts import declared
+from symgrad.ops.moves import is_transposed
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Cast, Gather, Layout, Map
 from symgrad.rewrite import Context
-from symgrad.rules.identity import identity_mask
+from symgrad.rules.identity import identity_mask, lies_along
 
 __all__ = ["facts_of", "knows"]
 
@@ -45,11 +46,12 @@ def facts_of(node: Expr, context: Context) -> Facts:
         ready = id(node) in opaque or all(arg in known for arg in node.args)
         for below in [node] if ready else topological([node], stop=lambda n: n in known or id(n) in opaque):
             if below not in known:
-                known[below] = declared(below) if id(below) in opaque else _own(below, [known[a] for a in below.args])
+                is_opaque = id(below) in opaque
+                known[below] = declared(below) if is_opaque else _own(below, [known[a] for a in below.args], opaque)
     return known[node]
 
 
-def _own(node: Expr, given: Sequence[Facts]) -> Facts:
+def _own(node: Expr, given: Sequence[Facts], opaque: Collection[int]) -> Facts:
     """Put together what is declared of a node, what its operator says, and what its dtype says."""
     found = declared(node) | ALWAYS.get(node.op, NONE)
     if node.op in KEPT:
@@ -57,13 +59,15 @@ def _own(node: Expr, given: Sequence[Facts]) -> Facts:
     rule = OWN.get(node.op)
     if rule is not None:
         found |= rule(node, given)
+    if node.op in WRAPPING and not node.dtype.is_float:
+        found = declared(node)
     if "positive" in found:
         found |= POSITIVE
     if not getattr(node.type, "shape", None):
         return found | _of_dtype(node)
     if _rows_sum_to_one(node, given):
         found |= {"rows_sum_to_one"}
-    if node.ndim > 1 and node.shape[-1] == node.shape[-2] and _is_symmetric(node, given):
+    if node.ndim > 1 and node.shape[-1] == node.shape[-2] and _is_symmetric(node, given, opaque):
         found |= {"symmetric"}
     return found | _of_dtype(node)
 
@@ -105,6 +109,11 @@ KEPT: dict[str, Facts] = {
     **dict.fromkeys(("floor", "round", "trunc"), frozenset({"nonnegative", "finite"})),
     "ceil": SIGNED - {"nonzero"}, "relu": ELEMENT - {"nonzero"}, "place": COUNTS,
 }  # fmt: skip
+# Integers wrap around: nothing is known of the signs of these operators' results.
+WRAPPING = frozenset({
+    "add", "subtract", "multiply", "negative", "abs", "square", "power", "matmul", "contract", "sum", "prod", "cumsum",
+    "cumprod", "scatter_add", "scatter_along_axis", "floor_divide",
+})  # fmt: skip
 _BOUNDED = ("tanh", "erf", "erfc", "ndtr", "atan", "sin", "cos", "sigmoid", "softsign", "sign", "softmax")
 for _name in _BOUNDED:
     KEPT[_name] = KEPT.get(_name, NONE) | {"finite"}
@@ -141,7 +150,7 @@ def _added_up(node: Expr, given: Sequence[Facts]) -> Facts:
 def _sum(node: Expr, given: Sequence[Facts]) -> Facts:
     """A sum of something, rather than of nothing, is as positive as its terms."""
     sizes = [node.args[0].shape[axis] for axis in node.attrs["axes"]]
-    return given[0] & POSITIVE if all(isinstance(n, int) and n > 0 for n in sizes) else NONE
+    return POSITIVE if "positive" in given[0] and all(isinstance(n, int) and n > 0 for n in sizes) else NONE
 
 
 def _power(node: Expr, given: Sequence[Facts]) -> Facts:
@@ -201,15 +210,15 @@ def _rows_sum_to_one(node: Expr, given: Sequence[Facts]) -> bool:
     return False
 
 
-def _is_symmetric(node: Expr, given: Sequence[Facts]) -> bool:
+def _is_symmetric(node: Expr, given: Sequence[Facts], opaque: Collection[int]) -> bool:
     """Tell whether the last two axes, of one size, may be swapped."""
-    structure = ROWS[node.op].structure
+    structure, visible = ROWS[node.op].structure, not any(id(a) in opaque for a in node.args)
     if isinstance(structure, Map | Cast):
         even = all("symmetric" in facts or _is_even(x) for x, facts in zip(node.args, given, strict=True))
-        return even or _is_diagonal(node) or (ROWS[node.op].commutative and _mirrored(*node.args))
+        return even or _is_diagonal(node) or (visible and ROWS[node.op].commutative and _mirrored(*node.args))
     match node.op:
         case "matmul":
-            return _mirrored(*node.args)  # X.T @ X, X @ X.T
+            return visible and _mirrored(*node.args)  # X.T @ X, X @ X.T
         case "inv" | "broadcast_to":
             return "symmetric" in given[0] and node.args[0].shape[-2:] == node.shape[-2:]
         case "transpose":
@@ -230,22 +239,11 @@ def _is_even(x: Expr) -> bool:
     return all(size == 1 for size in x.shape[-2:])
 
 
-def is_transpose(x: Expr) -> bool:
-    """Tell whether a node swaps the last two axes of its operand, and no others."""
-    last = x.ndim - 1
-    return x.op == "transpose" and x.attrs["axes"] == (*range(last - 1), last, last - 1)
-
-
 def _mirrored(a: Expr, b: Expr) -> bool:
     """Tell whether one operand is the other with the last two axes swapped."""
-    if (is_transpose(a) and a.args[0] is b) or (is_transpose(b) and b.args[0] is a):
+    if (is_transposed(a) and a.args[0] is b) or (is_transposed(b) and b.args[0] is a):
         return True
     sources = [x.args[0] if x.op == "reshape" else x for x in (a, b)]
     if sources[0] is not sources[1] or sources[0].ndim != 1:
         return False
-    return sorted(_places(x) for x in (a, b)) == [[0], [1]]
-
-
-def _places(x: Expr) -> list[int]:
-    """Give the axes, of two, that a vector lies along."""
-    return [axis + 2 - x.ndim for axis, size in enumerate(x.shape) if size != 1]
+    return sorted(lies_along(x, 2) for x in (a, b)) == [[0], [1]]

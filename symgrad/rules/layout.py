@@ -9,12 +9,13 @@ from __future__ import annotations
 from symgrad.dtypes import FLOAT32, FLOAT64, INT64
 from symgrad.expr import Expr, dim_node
 from symgrad.ops.leaves import symbol
+from symgrad.ops.moves import reshaped, stretched
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Fold, kept_shape
 from symgrad.pattern import attr, op, variables
 from symgrad.rewrite import Context, Rule, RuleClass, rule, structural
 from symgrad.rules.algebra import ELEMENTWISE
-from symgrad.shape import dim
+from symgrad.shape import dim, dropped_axes, repeated_axes
 
 BITWISE = RuleClass.BITWISE
 x, y = variables("x y")
@@ -68,13 +69,13 @@ def transpose_transpose(node: Expr, context: Context) -> Expr | None:
 
 
 def _spreads() -> list[Expr]:
-    one = ROWS["broadcast_to"](symbol("s", (), "float64"), shape=(n,))
-    return [ROWS["reshape"](one, shape=(n, 1)), ROWS["transpose"](ROWS["broadcast_to"](one, shape=(3, n)), axes=(1, 0))]
+    row, whole = (ROWS["broadcast_to"](symbol("s", (), "float64"), shape=shape) for shape in ((n,), (n, 3)))
+    return [ROWS["reshape"](row, shape=(n, 1)), ROWS["transpose"](whole, axes=(1, 0))]
 
 
 @structural(
     "layout_of_scalar", "reshape transpose", "f(broadcast_to(s))", "broadcast_to(s)", BITWISE,
-    condition="s has rank 0; f is reshape or transpose", examples=lambda: _spreads()[:1],
+    condition="s has rank 0; f is reshape or transpose", examples=_spreads,
 )  # fmt: skip
 def layout_of_scalar(node: Expr, context: Context) -> Expr | None:
     """Give a repeated scalar its new shape at once."""
@@ -126,7 +127,9 @@ def _size_number() -> list[Expr]:
 def cast_of_size(node: Expr, context: Context) -> Expr | None:
     """Compute with sizes in the dtype in which the result is used."""
     (x,) = node.args
-    if node.shape or x.op not in ELEMENTWISE or x.op == "astype" or not (x.dtype.is_float and node.dtype.is_float):
+    if node.shape or id(x) in context.opaque or not (x.dtype.is_float and node.dtype.is_float):
+        return None
+    if x.op not in ELEMENTWISE or x.op == "astype":
         return None
     if not x.args or any(a.op not in ("dim", "constant") or a.dtype is not x.dtype for a in x.args):
         return None
@@ -152,14 +155,13 @@ def fold_of_repeated(node: Expr, context: Context) -> Expr | None:
     if not context.sees(wide, "broadcast_to"):
         return None
     (x,), axes = wide.args, node.attrs["axes"]
-    extra = wide.ndim - x.ndim
-    own = tuple(a - extra for a in axes if a >= extra and x.shape[a - extra] == wide.shape[a])
+    repeated, extra = repeated_axes(x.shape, wide.shape), wide.ndim - x.ndim
+    own = tuple(a - extra for a in axes if a not in repeated)
     if len(own) < len(axes) and node.op not in ("mean", "max", "min"):
         return None
-    inner = ROWS[node.op](x, axes=own, keepdims=True) if own else x
+    inner = ROWS[node.op](x, axes=own, keepdims=True) if own or not axes else x
     kept = kept_shape(wide.shape, axes, True)
-    whole = inner if inner.shape == kept else ROWS["broadcast_to"](inner, shape=kept)
-    return whole if node.shape == kept else ROWS["reshape"](whole, shape=node.shape)
+    return reshaped(stretched(inner, kept), node.shape)
 
 
 def _dropped() -> list[Expr]:
@@ -181,20 +183,12 @@ def reshape_of_broadcast(node: Expr, context: Context) -> Expr | None:
     (wide,) = node.args
     if not context.sees(wide, "broadcast_to"):
         return None
-    left, dropped = list(node.shape), set[int]()
-    for axis, size in enumerate(wide.shape):
-        if left and left[0] == size:
-            left.pop(0)
-        elif size == 1:
-            dropped.add(axis)
-        else:
-            return None
-    if left or not dropped:
+    dropped = dropped_axes(wide.shape, node.shape)
+    if not dropped:
         return None
     (x,) = wide.args
-    shape = tuple(size for axis, size in enumerate(x.shape, wide.ndim - x.ndim) if axis not in dropped)
-    x = x if x.shape == shape else ROWS["reshape"](x, shape=shape)
-    return x if x.shape == node.shape else ROWS["broadcast_to"](x, shape=node.shape)
+    shape = [size for axis, size in enumerate(x.shape, wide.ndim - x.ndim) if axis not in dropped]
+    return stretched(reshaped(x, shape), node.shape)
 
 
 FOLDS = (*(name for name, row in ROWS.items() if isinstance(row.structure, Fold)), "mean", "var", "logsumexp")

@@ -11,12 +11,13 @@ from __future__ import annotations
 from symgrad.dtypes import BOOL, FLOAT32, FLOAT64
 from symgrad.expr import Expr, constant_node, literal
 from symgrad.ops.leaves import symbol
+from symgrad.ops.moves import stretched
 from symgrad.ops.row import ROWS
 from symgrad.pattern import op, variables
 from symgrad.rewrite import Context, Rule, RuleClass, rule, structural
 from symgrad.shape import dim
 
-BITWISE, REAL, REFINES = RuleClass.BITWISE, RuleClass.REAL, RuleClass.REFINES
+BITWISE, REFINES = RuleClass.BITWISE, RuleClass.REFINES
 x, y, c = variables("x y c")
 
 
@@ -79,13 +80,13 @@ def where_known(node: Expr, context: Context) -> Expr | None:
     chosen = literal(node.args[0])
     if chosen is None:
         return None
-    side = node.args[1 if chosen else 2]
-    return side if side.shape == node.shape else ROWS["broadcast_to"](side, shape=node.shape)
+    return stretched(node.args[1 if chosen else 2], node.shape)
 
 
-def _flipped(name: str, opposite: str) -> Rule:
-    """Make the rule that chooses zero on the false side; NaN, no real number, may change sides."""
-    return rule(f"mask_{name}", op("where", op(name, x, y), 0, c), op("where", op(opposite, x, y), c, 0), REAL)
+def _negated(name: str) -> Rule:
+    """Make the rule that chooses zero on the false side. Of a NaN the opposite comparison is false as well."""
+    compared = op(name, x, y)
+    return rule(f"mask_{name}", op("where", compared, 0, c), op("where", op("logical_not", compared), c, 0), BITWISE)
 
 
 def _converted_examples() -> list[Expr]:
@@ -149,10 +150,10 @@ MASK: tuple[Rule, ...] = (
     rule("or_same", op("logical_or", x, x), x, BITWISE, examples=lambda: [_both("logical_or")]),
     rule("where_same", op("where", c, x, x), x, BITWISE),
     rule("positive_relu", op("greater", op("relu", x), 0), op("greater", x, 0), BITWISE),
-    _flipped("less_equal", "greater"),
-    _flipped("less", "greater_equal"),
-    _flipped("greater", "less_equal"),
-    _flipped("greater_equal", "less"),
+    _negated("less_equal"),
+    _negated("less"),
+    _negated("greater"),
+    _negated("greater_equal"),
     cast_of_mask,
     cast_of_bool,
     mask_of_cast,

@@ -1,8 +1,9 @@
-"""Rules of one-hot masks: a sum over one is the element it picks, and the identity matrix leaves a diagonal.
+"""Rules of one-hot rows: where a 1 stands among zeros, the element it picks, or the place it marks.
 
-In: sums of masks in which one position of each row is true, where(i == j, x, 0) and x * one_hot(i); what scatters a
-number to one position. Out: the element itself, taken by index or as a view; diagonals in one canonical form. This is
-what makes the second derivative of a cross-entropy diag(p) - outer(p, p). It must not know where masks come from.
+In: sums and contractions of `one_hot(i, C)` with anything; what scatters a number to one position. Out: `take` and
+`pick` where the classes are summed, `scatter_add` where they are kept and the positions are summed; multiples of
+`one_hot`. Positions outside are refused before and after. The class of choices is `refines`: the product turns an
+infinity or a NaN anywhere in a sum into NaN, a choice gives what was chosen. It must not know who made the rows.
 """
 
 from __future__ import annotations
@@ -13,199 +14,20 @@ from collections.abc import Sequence
 from symgrad.dtypes import DType
 from symgrad.expr import Expr, constant_node, literal
 from symgrad.ops.leaves import symbol
+from symgrad.ops.moves import permuted, reshaped
 from symgrad.ops.row import ROWS
 from symgrad.rewrite import Context, Rule, RuleClass, structural
-from symgrad.rules.identity import diagonal_of, identity_mask
+from symgrad.rules.contraction import CONTRACTIONS, Product, in_place, read
+from symgrad.rules.diagonal import aligned, reduced
+from symgrad.rules.examples import summed
 from symgrad.rules.inference import knows
-from symgrad.shape import Shape, dim
+from symgrad.shape import dim
 
 BITWISE, REAL, REFINES = RuleClass.BITWISE, RuleClass.REAL, RuleClass.REFINES
 n = dim("n")
 
 
-def _eye(count: int | None = None) -> Expr:
-    """Give the condition i == j."""
-    numbers = ROWS["arange"](start=0, step=1, size=count or 4, dtype=DType.INT64)
-    return ROWS["equal"](ROWS["reshape"](numbers, shape=(count or 4, 1)), numbers)
-
-
-def _masked(x: Expr) -> Expr:
-    return ROWS["where"](_eye(), x, 0)
-
-
-def _sum(x: Expr, *axes: int, keepdims: bool = False) -> Expr:
-    return ROWS["sum"](x, axes=axes, keepdims=keepdims)
-
-
-# -- axes ---------------------------------------------------------------------------------------------------------
-
-
-def _reshaped(x: Expr, shape: Sequence[object]) -> Expr:
-    return x if x.shape == tuple(shape) else ROWS["reshape"](x, shape=tuple(shape))
-
-
-def _aligned(x: Expr, rank: int) -> Expr:
-    return _reshaped(x, (*(1,) * (rank - x.ndim), *x.shape))
-
-
-def _moved(x: Expr, source: int, target: int) -> Expr:
-    """Move an axis to where another one has the size 1; a reshape where it passes none but unit axes."""
-    shape = list(x.shape)
-    shape[source], shape[target] = shape[target], shape[source]
-    first, last = sorted((source, target))
-    if all(size == 1 for size in x.shape[first + 1 : last]):
-        inner = x.args[0] if x.op == "reshape" else x
-        return _reshaped(inner, shape)
-    axes = list(range(x.ndim))
-    axes[source], axes[target] = target, source
-    return ROWS["transpose"](x, axes=tuple(axes))
-
-
-def _where_equal(x: Expr, rank: int, summed: int, kept: int) -> Expr:
-    """Give the elements of x whose positions along two axes agree: `summed` becomes 1, the result broadcasts."""
-    x = _aligned(x, rank)
-    if x.shape[summed] == 1:
-        return x
-    if x.shape[kept] == 1:
-        return _moved(x, summed, kept)
-    order = (*(a for a in range(rank) if a not in (summed, kept)), kept, summed)
-    turned = x if order == tuple(range(rank)) else ROWS["transpose"](x, axes=order)
-    diagonal = ROWS["diagonal"](turned)
-    if diagonal.ndim - 1 != (kept if kept < summed else kept - 1):
-        back = list(range(diagonal.ndim - 1))
-        back.insert(kept if kept < summed else kept - 1, diagonal.ndim - 1)
-        diagonal = ROWS["transpose"](diagonal, axes=tuple(back))
-    return _reshaped(diagonal, (*x.shape[:summed], 1, *x.shape[summed + 1 :]))
-
-
-def _reduced(x: Expr, whole: Shape, gone: int, node: Expr) -> Expr:
-    """Sum over the other axes of a sum, of which one has become 1 already; `whole` is what x broadcasts to."""
-    rest = tuple(a - (a > gone) for a in node.attrs["axes"] if a != gone)
-    if not rest and node.attrs["keepdims"]:
-        return x
-    x = _reshaped(x, (*x.shape[:gone], *x.shape[gone + 1 :]))
-    if not rest:
-        return x
-    shape = (*whole[:gone], *whole[gone + 1 :])
-    x = x if x.shape == shape else ROWS["broadcast_to"](x, shape=shape)
-    return _reshaped(ROWS["sum"](x, axes=rest, keepdims=False), node.shape)
-
-
-# -- the identity -------------------------------------------------------------------------------------------------
-
-
-def _identity_sums() -> list[Expr]:
-    v, X = symbol("v", (4,), "float64"), symbol("X", (4, 4), "float64")
-    cube = ROWS["where"](_eye(), symbol("C", (2, 4, 4), "float64"), 0)
-    column = ROWS["reshape"](v, shape=(4, 1))
-    numbers = ROWS["arange"](start=0, step=1, size=4, dtype=DType.INT64)
-    apart = ROWS["equal"](ROWS["reshape"](numbers, shape=(4, 1, 1)), numbers)
-    wide = ROWS["where"](apart, symbol("D", (4, 3, 4), "float64"), 0)
-    return [
-        _sum(_masked(v), 1, keepdims=True), _sum(_masked(v), 0), _sum(_masked(column), 0), _sum(_masked(X), 1),
-        _sum(_masked(X), 0, 1), _sum(cube, 0, 2), _sum(cube, 1, keepdims=True), _sum(wide, 0), _sum(wide, 2),
-        _sum(ROWS["where"](_eye(), 1.0, 0.0), 0, 1), _sum(ROWS["astype"](_eye(), dtype=DType.FLOAT64), 1),
-    ]  # fmt: skip
-
-
-@structural(
-    "sum_of_identity", "sum", "sum(where(i == j, x, 0), axis=j)", "x[i, i]", REAL,
-    condition="i and j are the positions along two axes of one size", examples=_identity_sums,
-)  # fmt: skip
-def sum_of_identity(node: Expr, context: Context) -> Expr | None:
-    """Take the one element of each row that the identity leaves."""
-    (whole,) = node.args
-    mask = None if id(whole) in context.opaque else identity_mask(whole)
-    if mask is None:
-        return None
-    summed = [axis for axis in mask.axes[::-1] if axis in node.attrs["axes"]]
-    if not summed:
-        return None
-    kept = mask.axes[0] if summed[0] == mask.axes[1] else mask.axes[1]
-    found = _where_equal(mask.x, whole.ndim, summed[0], kept)
-    return _reduced(found, whole.shape, summed[0], node)
-
-
-def _column_masks() -> list[Expr]:
-    return [_masked(ROWS["reshape"](symbol("v", (4,), "float64"), shape=(4, 1)))]
-
-
-@structural(
-    "diagonal_by_row", "where", "where(i == j, x[i], 0)", "where(i == j, x[j], 0)", BITWISE,
-    condition="x is a vector that reshape has laid along the first of the two axes", examples=_column_masks,
-)  # fmt: skip
-def diagonal_by_row(node: Expr, context: Context) -> Expr | None:
-    """Lay the vector that becomes a diagonal along the last of the two axes."""
-    mask = identity_mask(node)
-    if mask is None:
-        return None
-    x, (first, last) = mask.x, mask.axes
-    x_axes = [axis + node.ndim - x.ndim for axis, size in enumerate(x.shape) if size != 1]
-    if not context.sees(x, "reshape") or x_axes != [first]:
-        return None
-    turned = _moved(_aligned(x, node.ndim), first, last)
-    leading = next((i for i, size in enumerate(turned.shape) if size != 1), 0)
-    return ROWS["where"](mask.condition, _reshaped(turned.args[0], turned.shape[leading:]), node.args[2])
-
-
-def _jacobians() -> list[Expr]:
-    v, X = symbol("v", (4,), "float64"), symbol("X", (4, 4), "float64")
-    ones = ROWS["where"](_eye(), constant_node(1, v.dtype), 0)
-    return [v * (ones - X), v * (X - ones), (ones + X) * v, v * (X - ROWS["astype"](_eye(), dtype=DType.FLOAT64))]
-
-
-@structural(
-    "identity_times", "multiply", "x * (where(i == j, d, 0) - y)", "where(i == j, x * d, 0) - x * y", REAL,
-    condition="also y - where(...) and sums", examples=_jacobians,
-)  # fmt: skip
-def identity_times(node: Expr, context: Context) -> Expr | None:
-    """Write a Jacobian as a diagonal and a rest."""
-    if not node.dtype.is_float:
-        return None
-    for this, x in (node.args, node.args[::-1]):
-        if this.op not in ("add", "subtract") or id(this) in context.opaque or id(this) in context.kept or x.ndim == 0:
-            continue
-        parts = [_diagonal(part, x) for part in this.args]
-        if any(part is not None for part in parts):
-            terms = [
-                ROWS["multiply"](x, old) if new is None else new for old, new in zip(this.args, parts, strict=True)
-            ]
-            return ROWS[this.op](*terms)
-    return None
-
-
-def _diagonal(part: Expr, x: Expr) -> Expr | None:
-    mask = identity_mask(part)
-    if mask is None or x.ndim > part.ndim:
-        return None
-    value = x if literal(mask.x) == 1 else ROWS["multiply"](x, mask.x)
-    return ROWS["where"](mask.condition, value, constant_node(0, part.dtype))
-
-
-def _diagonal_products() -> list[Expr]:
-    v, X, ones = symbol("v", (4,), "float64"), symbol("X", (4, n), "float64"), constant_node(1, DType.FLOAT64)
-    turned = ROWS["transpose"](X, axes=(1, 0))
-    return [_masked(v) @ X, turned @ _masked(v), _masked(ones) @ X, v @ _masked(ones), _masked(v) @ v]
-
-
-@structural(
-    "matmul_of_diagonal", "matmul", "where(i == j, d, 0) @ x", "d[:, None] * x", REAL,
-    condition="also x @ where(...); the identity leaves x", examples=_diagonal_products,
-)  # fmt: skip
-def matmul_of_diagonal(node: Expr, context: Context) -> Expr | None:
-    """Multiply rows or columns by numbers, rather than matrices."""
-    for place, (this, x) in enumerate((node.args, node.args[::-1])):
-        d = None if id(this) in context.opaque or x.ndim > 2 else diagonal_of(this)
-        if d is None or not node.dtype.is_float:
-            continue
-        if literal(d) == 1:
-            return x
-        by_rows = place == 0 and x.ndim == 2 and d.ndim == 1
-        return ROWS["multiply"](_reshaped(d, (*d.shape, 1)) if by_rows else d, x)
-    return None
-
-
-# -- one_hot ------------------------------------------------------------------------------------------------------
+# -- sums, conversions and numbers ---------------------------------------------------------------------------------
 
 
 def _labels() -> tuple[Expr, Expr]:
@@ -218,8 +40,8 @@ def _label_sums() -> list[Expr]:
     row, one = symbol("r", (4,), "float64"), symbol("i", (), "int32")
     single = ROWS["one_hot"](one, depth=4, dtype=DType.FLOAT64)
     return [
-        _sum(labels * x, 1), _sum(x * labels, 0, 1), _sum(labels * x, 1, keepdims=True), _sum(labels * row, 1),
-        _sum(single * row, 0), _sum(single * x, 1),
+        summed(labels * x, 1), summed(x * labels, 0, 1), summed(labels * x, 1, keepdims=True), summed(labels * row, 1),
+        summed(single * row, 0), summed(single * x, 1),
     ]  # fmt: skip
 
 
@@ -237,8 +59,8 @@ def sum_of_one_hot(node: Expr, context: Context) -> Expr | None:
         if context.sees(labels, "one_hot") and x.ndim and x.shape[-1] == labels.shape[-1]:
             found = _picked(x, labels.args[0])
             if found is not None and x.op != "one_hot":
-                kept = _reshaped(found, (*found.shape, 1))
-                return _reduced(_aligned(kept, whole.ndim), whole.shape, last, node)
+                kept = reshaped(found, (*found.shape, 1))
+                return reduced(aligned(kept, whole.ndim), whole.shape, last, node)
     return None
 
 
@@ -266,14 +88,14 @@ def cast_of_one_hot(node: Expr, context: Context) -> Expr | None:
     return ROWS["one_hot"](labels.args[0], depth=labels.attrs["depth"], dtype=node.dtype)
 
 
-def _scattered() -> list[Expr]:
+def _scattered_numbers() -> list[Expr]:
     one = symbol("i", (), "int32")
     return [ROWS["scatter_add"](constant_node(-2, DType.FLOAT64), one, axis=0, size=4)]
 
 
 @structural(
     "scatter_number", "scatter_add", "scatter_add(s, i)", "s * one_hot(i)", REAL,
-    condition="s and i have rank 0; s is known to be finite", examples=_scattered,
+    condition="s and i have rank 0; s is known to be finite", examples=_scattered_numbers,
 )  # fmt: skip
 def scatter_number(node: Expr, context: Context) -> Expr | None:
     """Write a number at one position as a multiple of a label."""
@@ -296,7 +118,9 @@ def _placed() -> list[Expr]:
 def place_number(node: Expr, context: Context) -> Expr | None:
     """Write a number at a known position as a multiple of a label."""
     (value,), position = node.args, node.attrs["starts"]
-    if value.shape != (1,) or value.op not in ("reshape", "broadcast_to") or not isinstance(position[0], int):
+    if value.shape != (1,) or not isinstance(position[0], int):
+        return None
+    if not (context.sees(value, "reshape") or context.sees(value, "broadcast_to")):
         return None
     (number,) = value.args
     if number.ndim or not node.dtype.is_float or not _is_finite(number, context):
@@ -310,13 +134,79 @@ def _is_finite(value: Expr, context: Context) -> bool:
     return math.isfinite(number) if number is not None else knows(value, "finite", context)
 
 
-ONE_HOT: tuple[Rule, ...] = (
-    sum_of_identity,
-    diagonal_by_row,
-    identity_times,
-    matmul_of_diagonal,
-    cast_of_one_hot,
-    sum_of_one_hot,
-    scatter_number,
-    place_number,
-)
+# -- contractions --------------------------------------------------------------------------------------------------
+
+
+def _has_rows(x: Expr) -> bool:
+    return x.op == "one_hot" or (x.op == "transpose" and x.args[0].op == "one_hot")
+
+
+def _chosen(p: Product, context: Context) -> Expr | None:
+    """Give a product whose left operand is one-hot rows without them."""
+    rows, (*places, classes) = in_place(p.x, p.left, context)
+    if not context.sees(rows, "one_hot"):
+        return None
+    (positions,) = rows.args
+    if classes not in p.out:
+        return _taken(positions, places, classes, p)
+    return _scattered(positions, places, classes, p)
+
+
+def _taken(positions: Expr, places: list[int], classes: int, p: Product) -> Expr | None:
+    """Choose along the summed classes: the same for all (take), or in each row (pick)."""
+    if p.summed != (classes,):
+        return None
+    axis = p.right.index(classes)
+    if not set(places) & set(p.right):
+        labels = (*p.right[:axis], *places, *p.right[axis + 1 :])
+        return _ordered(ROWS["take"](p.y, positions, axis=axis), labels, p.out)
+    if set(places) == set(p.right) - {classes}:
+        y = _ordered(p.y, p.right, (*places, classes))
+        return _ordered(ROWS["pick"](y, positions), tuple(places), p.out)
+    return None
+
+
+def _scattered(positions: Expr, places: list[int], classes: int, p: Product) -> Expr | None:
+    """Add rows at the places of their classes, if all positions are summed."""
+    if classes in p.right or not places or set(p.summed) != set(places):
+        return None
+    others = tuple(label for label in p.right if label not in places)
+    y = _ordered(p.y, p.right, (*places, *others))
+    size = p.x.shape[p.left.index(classes)]
+    return _ordered(ROWS["scatter_add"](y, positions, axis=0, size=size), (classes, *others), p.out)
+
+
+def _ordered(x: Expr, labels: Sequence[int], out: Sequence[int]) -> Expr:
+    return permuted(x, [labels.index(label) for label in out])
+
+
+def _rows(*shape: object) -> Expr:
+    return ROWS["one_hot"](symbol("i", shape, "int32"), depth=3, dtype=DType.FLOAT64)
+
+
+def _products() -> list[Expr]:
+    W, G, x = (symbol(k, shape, "float64") for k, shape in (("W", (3, 4)), ("G", (n, 4)), ("x", (n, 3))))
+    rows = _rows(n)
+    turned = ROWS["transpose"](rows, axes=(1, 0))
+    labels = {"left": (0, 1), "right": (0, 1), "out": (0,)}
+    return [
+        rows @ W, _rows() @ W, _rows(2, n) @ W, ROWS["transpose"](W, axes=(1, 0)) @ turned, turned @ G,
+        ROWS["transpose"](G, axes=(1, 0)) @ rows, ROWS["contract"](rows, x, **labels),
+        rows @ symbol("v", (3,), "float64"),
+    ]  # fmt: skip
+
+
+@structural(
+    "contraction_of_one_hot", " ".join(CONTRACTIONS), "one_hot(i, C) @ W", "take(W, i, axis=0)", REFINES,
+    condition="one_hot(i, C).T @ G: scatter_add; positions outside are refused by both", examples=_products,
+)  # fmt: skip
+def contraction_of_one_hot(node: Expr, context: Context) -> Expr | None:
+    """Choose rather than multiply by ones and zeros."""
+    p = read(node, context) if any(map(_has_rows, node.args)) else None
+    if p is None:
+        return None
+    new = _chosen(p, context)
+    return _chosen(p.swapped(), context) if new is None else new
+
+
+ONE_HOT: tuple[Rule, ...] = (cast_of_one_hot, sum_of_one_hot, scatter_number, place_number, contraction_of_one_hot)

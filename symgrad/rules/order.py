@@ -1,8 +1,8 @@
 """The order of several matrix products: (A @ B) @ v is better computed as A @ (B @ v).
 
 In: chains of `matmul` whose inner products nothing else uses. Out: the same chain with fewer multiplications, where
-that is certain: the difference of the two counts must not be negative for any sizes of 1 and more. Chains of up to
-LONGEST factors are searched through, longer ones in windows of that length. It must not know other operators.
+that is certain, for all sizes of SMALLEST and more. Chains of up to LONGEST factors are searched through; longer ones
+are ordered in linear time, nearly as well. It must not know other operators.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from symgrad.expr import Expr
 from symgrad.ops.leaves import symbol
+from symgrad.ops.moves import is_transposed, transposed
 from symgrad.ops.row import ROWS
 from symgrad.ops.subscripts import cost_key
 from symgrad.rewrite import Context, Rule, RuleClass, structural
@@ -125,14 +126,6 @@ def _joined(a: tuple[Size, Order], b: tuple[Size, Order], cost: Size) -> tuple[S
     return a[0] + b[0] + cost, (*a[1], *b[1], None)
 
 
-def _transposed(x: Expr) -> Expr:
-    return x if x.ndim < 2 else ROWS["transpose"](x, axes=_swapped(x.ndim))
-
-
-def _swapped(rank: int) -> tuple[int, ...]:
-    return (*range(rank - 2), rank - 1, rank - 2)
-
-
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A part of a chain while it is read: whether it stands transposed, and before or behind what it meets.
@@ -170,13 +163,13 @@ def read_chain(node: Expr, context: Context) -> Chain | None:
         return None
     extents = [_extents(place) for place in factors]
     sizes = (extents[0][0], *(columns for _, columns in extents))
-    return Chain(tuple(_transposed(p.node) if p.turned else p.node for p in factors), sizes, tuple(order))
+    return Chain(tuple(transposed(p.node) if p.turned else p.node for p in factors), sizes, tuple(order))
 
 
 def _taken(place: _Place, batch: Shape | None, context: Context) -> tuple[_Place, _Place] | None:
     """Take a product apart that nothing else uses; reversed where it stands transposed."""
     node, turned = place.node, place.turned
-    if context.owns(node, "transpose") and node.attrs["axes"] == _swapped(node.ndim):
+    if context.owns(node, "transpose") and is_transposed(node):
         node, turned = node.args[0], not turned
     if not context.owns(node, "matmul"):
         return None
@@ -211,14 +204,14 @@ def _chains() -> list[Expr]:
     )
     T = symbol("T", (2, 7, 3), "float64")
     return [
-        (A @ B) @ v, _transposed(A @ B) @ w, w @ (A @ B), (A @ B @ v) @ (A @ B), (T @ B) @ v,
-        (S @ T) @ _transposed(symbol("U", (2, 1, 3), "float64")),
+        (A @ B) @ v, transposed(A @ B) @ w, w @ (A @ B), (A @ B @ v) @ (A @ B), (T @ B) @ v,
+        (S @ T) @ transposed(symbol("U", (2, 1, 3), "float64")),
     ]  # fmt: skip
 
 
 @structural(
     "matmul_order", "matmul", "(A @ B) @ v", "A @ (B @ v)", REAL,
-    condition="fewer multiplications for all sizes of 2 and more; nothing else uses A @ B", examples=_chains,
+    condition=f"fewer multiplications for all sizes of {SMALLEST} and more; nothing else uses A @ B", examples=_chains,
 )  # fmt: skip
 def matmul_order(node: Expr, context: Context) -> Expr | None:
     """Multiply a chain of matrices in a cheaper order; the whole chain decides, not the products inside."""

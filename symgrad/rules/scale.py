@@ -52,9 +52,20 @@ class Scaled:
 
 
 def split(node: Expr, context: Context) -> Scaled:
-    """Take a node apart; its operands must be canonical."""
+    """Take a node apart; its operands must be canonical.
+
+    What was found is remembered: a product of products is asked for its parts at every level, and in a square both
+    times.
+    """
     if not node.dtype.is_float or id(node) in context.opaque or id(node) in context.kept:
         return Scaled(1.0, node)
+    known = context.parts.get(node)
+    if known is None:
+        known = context.parts[node] = _parts(node, context)
+    return known
+
+
+def _parts(node: Expr, context: Context) -> Scaled:
     match node.op:
         case "constant":
             value = float(literal(node) or 0.0)

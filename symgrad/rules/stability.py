@@ -70,8 +70,14 @@ def softmax_of_exp(node: Expr, context: Context) -> Expr | None:
     e, total = node.args
     if not context.sees(e, "exp") or not context.sees(total, "sum") or total.args[0] is not e:
         return None
-    axes = total.attrs["axes"]
-    return ROWS["softmax"](e.args[0], axis=axes[0]) if len(axes) == 1 and total.attrs["keepdims"] else None
+    axis = _only_axis(total)
+    return None if axis is None else ROWS["softmax"](e.args[0], axis=axis)
+
+
+def _only_axis(total: Expr) -> int | None:
+    """Give the axis that a reduction keeps as 1, if it is one and may have elements: nothing has no distribution."""
+    axes, keepdims = total.attrs["axes"], total.attrs["keepdims"]
+    return axes[0] if len(axes) == 1 and keepdims and total.args[0].shape[axes[0]] != 0 else None
 
 
 def _shifted() -> list[Expr]:
@@ -109,10 +115,10 @@ def _normalised() -> list[Expr]:
 def log_softmax_of_difference(node: Expr, context: Context) -> Expr | None:
     """Subtract the greatest element before the sum's logarithm, not after."""
     x, total = node.args
-    if not context.sees(total, "logsumexp") or total.args[0] is not x or not total.attrs["keepdims"]:
+    if not context.sees(total, "logsumexp") or total.args[0] is not x:
         return None
-    axes = total.attrs["axes"]
-    return ROWS["log_softmax"](x, axis=axes[0]) if len(axes) == 1 else None
+    axis = _only_axis(total)
+    return None if axis is None else ROWS["log_softmax"](x, axis=axis)
 
 
 def _averages() -> list[Expr]:
@@ -232,8 +238,8 @@ STABILITY: tuple[Rule, ...] = (
     variance,
     _rule("sqrt_square", op("sqrt", op("square", x)), op("abs", x)),
     _rule("hypot", op("sqrt", op("square", x) + op("square", y)), op("hypot", x, y)),
-    _rule("log_det", op("log", op("det", x)), op("logabsdet", x), lambda: _determinants()[:1]),
-    _rule("log_abs_det", op("log", op("abs", op("det", x))), op("logabsdet", x), lambda: _determinants()[1:]),
+    _rule("log_det", op("log", op("det", x)), op("logdet", x), lambda: _determinants()[:1]),
+    _rule("log_abs_det", op("log", op("abs", op("det", x))), op("logdet", x), lambda: _determinants()[1:]),
     _rule(
         "binary_crossentropy",
         y * op("softplus", -x) + (1 - y) * op("softplus", x),

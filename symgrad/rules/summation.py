@@ -8,9 +8,11 @@ better. It must not know sums of anything else: that is `total.py`.
 from __future__ import annotations
 
 from symgrad.expr import Expr
+from symgrad.ops.moves import reshaped
 from symgrad.ops.row import ROWS
 from symgrad.rewrite import Context, Rule, RuleClass, structural
-from symgrad.rules.contraction import CONTRACTIONS, Product, factor, read, summed_over, tensor
+from symgrad.rules.contraction import Product, factor, read_owned, summed_over
+from symgrad.rules.examples import tensor
 from symgrad.shape import dim
 
 REAL = RuleClass.REAL
@@ -30,7 +32,7 @@ def _sums_of_products() -> list[Expr]:
 def sum_of_contraction(node: Expr, context: Context) -> Expr | None:
     """Sum an operand rather than a product, which has more elements to compute."""
     (inner,) = node.args
-    p = read(inner, context) if inner.op in CONTRACTIONS and context.owns(inner, inner.op) else None
+    p = read_owned(inner, context)
     if p is None:
         return None
     gone = [p.out[a] for a in node.attrs["axes"] if not (p.out[a] in p.left and p.out[a] in p.right)]
@@ -40,7 +42,7 @@ def sum_of_contraction(node: Expr, context: Context) -> Expr | None:
     y, right = summed_over(p.y, p.right, gone, node.op)
     out = tuple(label for label in p.out if label not in gone)
     core, _ = summed_over(Product(x, left, y, right, out).built(), out, [p.out[a] for a in node.attrs["axes"]], node.op)
-    return core if core.shape == node.shape else ROWS["reshape"](core, shape=node.shape)
+    return reshaped(core, node.shape)
 
 
 def _sums_of_outer() -> list[Expr]:
@@ -77,7 +79,7 @@ def sum_of_product(node: Expr, context: Context) -> Expr | None:
     kept = tuple(label for label in labels if label not in alone and (node.op == "mean" or label not in rest))
     core = Product(x, left, y, right, kept).built()
     core, _ = summed_over(core, kept, rest, node.op)
-    return core if core.shape == node.shape else ROWS["reshape"](core, shape=node.shape)
+    return reshaped(core, node.shape)
 
 
 def _divided_sum(node: Expr, inner: Expr) -> Expr:
@@ -87,9 +89,8 @@ def _divided_sum(node: Expr, inner: Expr) -> Expr:
     y, of_y = factor(y, inner, labels)
     total, rest = summed_over(x, labels, gone, node.op)
     first = rest.index(of_y[0])
-    shape = tuple(size if label in of_y else 1 for label, size in zip(rest, total.shape, strict=True))[first:]
-    whole = ROWS["divide"](total, y if y.shape == shape else ROWS["reshape"](y, shape=shape))
-    return whole if whole.shape == node.shape else ROWS["reshape"](whole, shape=node.shape)
+    shape = [size if label in of_y else 1 for label, size in zip(rest, total.shape, strict=True)][first:]
+    return reshaped(ROWS["divide"](total, reshaped(y, shape)), node.shape)
 
 
 SUMMATION: tuple[Rule, ...] = (sum_of_contraction, sum_of_product)

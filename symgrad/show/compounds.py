@@ -1,4 +1,4 @@
-"""What a formula shows as one thing although it is several nodes: diag(p), outer(p, q), eye(n).
+"""What a formula shows as one thing although it is several nodes: diag(p), outer(p, q), eye(n), tril(x).
 
 In: nodes. Out: the function's name with its operands; and what the text of a node reads, which is what its operands are
 for all other nodes. Every pass over a formula follows `reads`, so that no line is made for what is not written. It must
@@ -12,25 +12,27 @@ from dataclasses import dataclass
 
 from symgrad import side
 from symgrad.expr import Expr, literal
-from symgrad.rules.identity import diagonal_of, identity_mask
+from symgrad.rules.identity import diagonal_of, identity_mask, triangle_of
+from symgrad.shape import Size
 
 __all__ = ["Compound", "compound", "identity_factor", "reading_order", "reads"]
 
 
 @dataclass(frozen=True, slots=True)
 class Compound:
-    """A function of NumPy's that several nodes together are; eye has a size rather than operands."""
+    """A function of NumPy's that several nodes together are; eye has a size rather than operands, tril an offset."""
 
     name: str
     args: tuple[Expr, ...]
     size: str = ""
+    offset: Size = 0
 
     def pieces(self) -> list[str | Expr]:
         """Give the call in the order of writing."""
         inside: list[str | Expr] = [self.size] if self.size else []
         for arg in self.args:
             inside += [", ", arg] if inside else [arg]
-        return [f"{self.name}(", *inside, ")"]
+        return [f"{self.name}(", *inside, ")" if self.offset == 0 else f", {self.offset})"]
 
 
 def compound(node: Expr) -> Compound | None:
@@ -43,6 +45,10 @@ def compound(node: Expr) -> Compound | None:
     """
     if node.op == "multiply":
         return _outer(node)
+    triangle = triangle_of(node)
+    if triangle is not None:
+        name, whole, offset = triangle
+        return Compound(name, (whole,), offset=offset)
     if node.op not in ("where", "astype") or node.ndim != 2:
         return None
     x = diagonal_of(node)

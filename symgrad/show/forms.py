@@ -8,7 +8,6 @@ It must not know lines or alignment. To add an operator that is no function call
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from symgrad.expr import Expr, literal
-from symgrad.ops.row import ROWS
+from symgrad.ops.moves import is_transposed
+from symgrad.ops.row import ROWS, plain_name
 from symgrad.rewrite import order_key
 from symgrad.shape import Dim
-from symgrad.show.compounds import compound, identity_factor, reads
+from symgrad.show.compounds import compound, reads
+from symgrad.show.flat import factors, is_mask, is_negative, terms
 from symgrad.show.naming import Names
 from symgrad.show.plain import data_text, number_text, span_text, unit_index
 
@@ -58,6 +59,9 @@ class Writer:
         if node.op == "matmul" or (node.op in _FACTORED and any(self._is_contraction(a) for a in node.args)):
             self._contracts.add(id(node))
 
+    def _has_name(self, node: Expr) -> bool:
+        return self.names.of(node) is not None
+
     def _is_contraction(self, node: Expr) -> bool:
         return id(node) in self._contracts and self.names.of(node) is None
 
@@ -75,40 +79,14 @@ class Writer:
 
     def sum_form(self, node: Expr) -> Form:
         """Write a sum flat: positive terms first, sorted."""
-        terms = sorted(self._terms(node), key=lambda t: (t[0] < 0, *self._term_key(t[1])))
+        found = sorted(terms(node, self._has_name), key=lambda t: (t[0] < 0, *self._term_key(t[1])))
         items: list[Item] = []
-        for position, (sign, term) in enumerate(terms):
+        for position, (sign, term) in enumerate(found):
             minus, first = sign < 0, position == 0
             items.append("-" if first and minus else "" if first else " - " if minus else " + ")
-            value = literal(term) if self.names.of(term) is None else None
-            negative = value is not None and not isinstance(value, bool) and math.copysign(1, value) < 0
-            items.append(number_text(term, -1) if negative else (term, PRODUCT))
+            plain = not is_negative(term) or self._has_name(term)
+            items.append((term, PRODUCT) if plain else number_text(term, -1))
         return Form(SUM, tuple(i for i in items if i != ""))
-
-    def _terms(self, root: Expr) -> list[tuple[int, Expr]]:
-        """Read nested sums as one list of signed terms; a subtracted sum stays whole."""
-        terms: list[tuple[int, Expr]] = []
-        stack: list[tuple[int, Expr, bool]] = [(1, root, True)]
-        while stack:
-            sign, node, open_ = stack.pop()
-            if not open_ or (node is not root and self.names.of(node) is not None):
-                terms.append(self._signed(sign, node))
-            elif node.op == "add":
-                stack += [(sign, node.args[1], sign > 0), (sign, node.args[0], sign > 0)]
-            elif node.op == "subtract" and sign > 0:
-                right = node.args[1]
-                stack += [(-sign, right, False), (sign, node.args[0], True)]
-            elif node.op == "negative" and self.names.of(node) is None:
-                stack.append((-sign, node.args[0], False))
-            else:
-                terms.append(self._signed(sign, node))
-        return terms
-
-    def _signed(self, sign: int, node: Expr) -> tuple[int, Expr]:
-        value = literal(node) if self.names.of(node) is None else None
-        if value is not None and not isinstance(value, bool) and math.copysign(1, value) < 0:
-            return -sign, node
-        return sign, node
 
     def _term_key(self, node: Expr) -> tuple[Any, ...]:
         return (-node.ndim, not self._is_contraction(node), *self._key(node))
@@ -120,11 +98,11 @@ class Writer:
 
     def product_form(self, node: Expr) -> Form:
         """Write a product flat: factors sorted, then divisors; masks are factors, too."""
-        sign, above, masks, below = self._factors(node)
-        above.sort(key=self._factor_key)
+        found = factors(node, self._has_name)
+        above, masks = sorted(found.above, key=self._factor_key), found.masks
         if len(above) > 1 or masks:
             above = [f for f in above if not self._is_one(f)]
-        items: list[Item] = ["-"] if sign < 0 else []
+        items: list[Item] = ["-"] if found.sign < 0 else []
         leading = True  # so far only scalars: a matrix product may follow without brackets
         for position, factor in enumerate(above):
             items += [" * "] if position else []
@@ -136,50 +114,22 @@ class Writer:
             items += [mask] if isinstance(mask, str) else ["[", (mask, OPEN), "]"]
         if not above and not masks:
             items.append("1")
-        for divisor in below:
+        for divisor in found.below:
             items += [" / ", (divisor, UNARY)]
         alone = len(items) == 3 and not above and len(masks) == 1
         return Form(ATOM if alone else PRODUCT, tuple(items))
-
-    def _factors(self, root: Expr) -> tuple[int, list[Expr], list[Expr | str], list[Expr]]:
-        """Read nested products, quotients and masks as (sign, factors, masks, divisors)."""
-        sign, above, masks, below = 1, list[Expr](), list[Expr | str](), list[Expr]()
-        stack = [root]
-        while stack:
-            node = stack.pop()
-            if node is not root and (self.names.of(node) is not None or compound(node) is not None):
-                above.append(node)
-            elif node.op == "multiply":
-                stack += node.args[::-1]
-            elif node.op == "divide":
-                below.append(node.args[1])
-                stack.append(node.args[0])
-            elif node.op == "negative":
-                sign = -sign
-                stack.append(node.args[0])
-            elif is_mask(node):
-                masks.append(identity_factor(node) or node.args[0])
-                if node.op == "where" and literal(node.args[1]) != 1:
-                    stack.append(node.args[1])
-            else:
-                above.append(node)
-        return sign, above, masks[::-1], below[::-1]
 
     def _is_one(self, node: Expr) -> bool:
         return self.names.of(node) is None and literal(node) == 1
 
     def _factor_key(self, node: Expr) -> tuple[Any, ...]:
-        named = self.names.of(node) is not None
         if node.op == "constant":
             kind = 0
-        elif node.ndim == 0 and not (self._is_contraction(node)):
-            kind = 1
         elif self._is_contraction(node):
             kind = 2
         else:
-            kind = 3 if named else 4
-        order = (self._head[id(node)], self._weight[id(node)], order_key(node))
-        return (kind, *order)
+            kind = 1 if node.ndim == 0 else 3 if self._has_name(node) else 4
+        return kind, self._head[id(node)], self._weight[id(node)], order_key(node)
 
 
 _FACTORED = frozenset({"multiply", "divide", "negative", "where"})
@@ -190,13 +140,6 @@ def _alphabetical(name: str) -> tuple[str, str]:
     return name.casefold(), name.swapcase()
 
 
-def is_mask(node: Expr) -> bool:
-    """Tell whether a node is 0 where a condition is false: where(c, x, 0), or a converted bool."""
-    if node.op == "astype":
-        return bool(node.args[0].dtype == "bool" and node.dtype.is_float)
-    return node.op == "where" and node.dtype.is_float and node.args[2].op == "constant" and literal(node.args[2]) == 0
-
-
 # -- forms ----------------------------------------------------------------------------------------------------------
 
 FormOf = Callable[[Expr, Writer], Form]
@@ -205,7 +148,7 @@ LETTERS = "ijklmnopqrstuvwxyzabcdefghABCDEFGHIJKLMNOPQRSTUVWXYZ"  # of axes, in 
 
 def _call(node: Expr, writer: Writer, *, name: str = "", args: Sequence[Expr] | None = None, **keywords: Any) -> Form:
     """Write a function call; without a `name` the node's attributes are given by name."""
-    items: list[Item] = [f"{name or node.op}("]
+    items: list[Item] = [f"{name or plain_name(node.op)}("]
     for position, arg in enumerate(node.args if args is None else args):
         items += [", "] if position else []
         items.append((arg, OPEN))
@@ -213,6 +156,11 @@ def _call(node: Expr, writer: Writer, *, name: str = "", args: Sequence[Expr] | 
     parts = [f"{key}={data_text(value)}" for key, value in given.items()]
     separator = ", " if parts and len(items) > 1 else ""
     return Form(ATOM, (*items, f"{separator}{', '.join(parts)})"))
+
+
+def _number_last(node: Expr, writer: Writer) -> Form:
+    """Write maximum(x, 0), as everybody does; the canonical order has numbers first."""
+    return _call(node, writer, name=node.op, args=sorted(node.args, key=lambda a: a.op == "constant"))
 
 
 def _axes_call(node: Expr, writer: Writer) -> Form:
@@ -252,11 +200,9 @@ def _power(node: Expr, writer: Writer) -> Form:
 
 
 def _transpose(node: Expr, writer: Writer) -> Form:
-    axes, rank = node.attrs["axes"], node.ndim
-    swapped = (*range(rank - 2), rank - 1, rank - 2)
-    if rank >= 2 and axes == swapped:
-        return Form(ATOM, ((node.args[0], ATOM), ".T" if rank == 2 else ".mT"))
-    return Form(ATOM, ("transpose(", (node.args[0], OPEN), f", {data_text(axes)})"))
+    if is_transposed(node):
+        return Form(ATOM, ((node.args[0], ATOM), ".T" if node.ndim == 2 else ".mT"))
+    return Form(ATOM, ("transpose(", (node.args[0], OPEN), f", {data_text(node.attrs['axes'])})"))
 
 
 def _reshape(node: Expr, writer: Writer) -> Form:
@@ -342,6 +288,11 @@ def _contract(node: Expr, writer: Writer) -> Form:
     return Form(ATOM, (f"einsum('{left},{right}->{out}', ", (a, OPEN), ", ", (b, OPEN), ")"))
 
 
+def _triangular_solve(node: Expr, writer: Writer) -> Form:
+    keywords: dict[str, Any] = {} if node.attrs["lower"] else {"lower": False}
+    return _call(node, writer, name=node.op, **keywords)
+
+
 def _diagonal(node: Expr, writer: Writer) -> Form:
     """Write the axes unless there are only two."""
     keywords: dict[str, Any] = {} if node.ndim == 1 else {"axis1": -2, "axis2": -1}
@@ -382,6 +333,7 @@ FORMS: dict[str, FormOf] = {
     **dict.fromkeys(("mean", "var", "logsumexp", "norm"), _axes_call),
     **dict.fromkeys(("softmax", "log_softmax"), _softmax),
     **dict.fromkeys(("square", "power"), _power),
+    **dict.fromkeys(("maximum", "minimum"), _number_last),
     **dict.fromkeys(("symbol", "parameter"), _symbol),
     **{name: _infix(ROWS[name].symbol, COMPARE) for name in (
         "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
@@ -393,8 +345,10 @@ FORMS: dict[str, FormOf] = {
     "matmul": _matmul, "transpose": _transpose, "reshape": _reshape, "broadcast_to": _broadcast, "astype": _cast,
     "where": _where, "slice": _slice, "concatenate": _concatenate, "take": _take, "pick": _pick, "one_hot": _one_hot,
     "custom": lambda node, writer: _call(node, writer, name=node.attrs["name"]),
+    "gelu_tanh": lambda node, writer: _call(node, writer, name="gelu", approximate=True),
     "checkpoint": lambda node, writer: _call(node, writer, name=node.op, args=node.args[: node.attrs["count"]]),
     "recompute": lambda node, writer: _call(node, writer, name=node.op, args=node.args[:1]),
-    "contract": _contract, "diagonal": _diagonal, "assume": lambda node, writer: writer.form(node.args[0]),
+    "contract": _contract, "diagonal": _diagonal, "triangular_solve": _triangular_solve,
+    "assume": lambda node, writer: writer.form(node.args[0]),
     "arange": _arange, "constant": _constant, "dim": _dim, "buffer": _buffer, "project": _project,
 }  # fmt: skip

@@ -28,6 +28,10 @@ class Line:
         """Give what stands between name and value."""
         return "=" if self.param is None else "<-"
 
+    def renamed(self, names: Names) -> Line:
+        """Give the same line under the name that its value has now."""
+        return Line(names.of(self.node) or self.name, self.node, self.param)
+
     def defines(self, names: Names) -> bool:
         """Tell whether this line writes its value out, rather than mention it by another name."""
         return self.node.op not in LEAVES and names.of(self.node) in (None, self.name)
@@ -62,7 +66,7 @@ def _mentioned(line: Line, names: Names) -> list[Expr]:
             continue
         seen.add(id(node))
         if names.of(node) is not None:
-            found.append(node)
+            found.append(names.bearer(node))
         else:
             stack.extend(reads(node))
     return found

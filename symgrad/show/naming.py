@@ -10,6 +10,7 @@ vectors and scalars. It must not know how operators are written.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from symgrad import side
@@ -55,7 +56,13 @@ class Names:
 
     def of(self, node: Expr) -> str | None:
         """Give the name under which a node stands in formulas."""
-        return self._names.get(id(node))
+        return self._names.get(id(self.bearer(node)))
+
+    def bearer(self, node: Expr) -> Expr:
+        """Give the node that bears the name: what is assumed of a value needs no name of its own."""
+        while node.op == "assume" and id(node) not in self._names:
+            (node,) = node.args
+        return node
 
     def fresh(self, wanted: str) -> str:
         """Reserve a name: the wanted one, or that with the next free number."""
@@ -97,6 +104,9 @@ class Names:
         for node in self.order:
             if node.op in LEAVES or id(node) in standing:
                 continue
+            if node.op == "assume" and id(node.args[0]) in standing and side.name_of(node) is None:
+                standing.add(id(node))
+                continue
             shared = uses.get(id(node), 0) > 1 and not _is_short(node, standing)
             probability = node.op in _PROBABILITIES and uses.get(id(node), 0) > 0 and node not in ends
             if shared or probability or id(node) in needed or side.name_of(node) is not None:
@@ -106,20 +116,23 @@ class Names:
 
     def _name_lines(self, chosen: Mapping[int, str]) -> None:
         """Take the user's names, then suggested ones, then those that the form of the value gives."""
-        open_: list[tuple[Expr, str]] = []
         for node in self.lines:
             name = side.name_of(node) or chosen.get(id(node))
             if name is not None:
                 self._names[id(node)] = self.fresh(name)
-            else:
-                open_.append((node, _letter(node)))
-        counts: dict[str, int] = {}
-        for _, letter in open_:
-            counts[letter] = counts.get(letter, 0) + 1
+        self._unnamed = {id(node): _letter(node) for node in self.lines if id(node) not in self._names}
+        self.number(self.lines)
+
+    def number(self, order: Iterable[Expr]) -> None:
+        """Give the values that nobody named their letters, with numbers in the order of their lines."""
+        self._taken -= {self._names.pop(key) for key in self._unnamed if key in self._names}
+        counts = Counter(self._unnamed.values())
         numbers: dict[str, int] = {}
-        for node, letter in open_:
-            alone = counts[letter] == 1 and letter not in ("t", "G", "g") and letter not in self._taken
-            self._names[id(node)] = self.fresh(letter) if alone else self._numbered(letter, numbers)
+        for node in order:
+            letter = self._unnamed.get(id(node))
+            if letter is not None and id(node) not in self._names:
+                alone = counts[letter] == 1 and letter not in ("t", "G", "g") and letter not in self._taken
+                self._names[id(node)] = self.fresh(letter) if alone else self._numbered(letter, numbers)
 
     def _numbered(self, letter: str, numbers: dict[str, int]) -> str:
         while True:

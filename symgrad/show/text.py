@@ -66,13 +66,14 @@ def format_equations(
     apart: set[int] = set()
     while True:
         found = Names(roots, given, chosen, pairs, apart)
-        writer = Writer(found)
         equals = [Line(name, node) for name, node in equations.items()]
         lets = [Line(found.of(n) or "", n) for n in found.lines]
         changes = [Line(found.of(param) or "", new, param) for param, new in pairs]
         lines, stuck = ordered(equals, lets, changes, found)
         if stuck is None:
-            return "\n".join(_aligned(lines, writer))
+            found.number(line.node for line in lines)
+            named = [line.renamed(found) if line in lets else line for line in lines]
+            return "\n".join(_aligned(named, Writer(found)))
         apart.add(id(stuck.node))
 
 

@@ -65,6 +65,27 @@ class Sequential(Model):
             self._build_if_known()
             raise
 
+    def __call__(self, x: Expr) -> Expr:
+        """Give the output for another input: an expression over the model's own parameters.
+
+        - `x`: of the shape of the model's input, with any batch axis.
+
+        Raises ShapeError for another shape, and where the model is not built yet; TypeError for an array, of which
+        `predict` gives the output.
+
+        >>> import symgrad as sg
+        >>> model = sg.Sequential([sg.layers.Dense(1, input_shape=(3,))])
+        >>> point = sg.symbol("point", (1, 3))
+        >>> model(point)
+        point @ W + b
+        """
+        self._built("a call")
+        if not isinstance(x, Expr):
+            raise TypeError(f"{self.name} is called with an expression, not {type(x).__name__}. predict takes arrays.")
+        for layer in self._stack:
+            x = layer(x)
+        return x
+
     def _append(self, layer: Any) -> None:
         if isinstance(layer, Expr) and layer.op == "symbol" and not self._stack and self._start is None:
             self._start = layer

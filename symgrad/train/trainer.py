@@ -48,9 +48,7 @@ def check_batch_size(batch_size: object) -> int:
 class Trainer:
     """Runs passes over data: forward and updates for training, forward alone for evaluation."""
 
-    def __init__(
-        self, program: BatchProgram, names: Sequence[str], rows: Sequence[Rows], batch_size: int
-    ) -> None:
+    def __init__(self, program: BatchProgram, names: Sequence[str], rows: Sequence[Rows], batch_size: int) -> None:
         self._program, self._names, self._rows, self._batch = program, list(names), list(rows), batch_size
         self._out = program.allocate(rows[0].samples, batch_size)
 
