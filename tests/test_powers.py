@@ -8,7 +8,8 @@ from formulas import N, symbol
 import symgrad as sg
 from symgrad.expr import topological
 from symgrad.rewrite import Context, RuleClass
-from symgrad.rules.powers import LONGEST, POWERS
+from symgrad.rules.chains import LONGEST
+from symgrad.rules.powers import POWERS
 from symgrad.rules.terms import TERMS
 
 a, b, s, sigma = (symbol(name) for name in ("a", "b", "s", "sigma"))
@@ -101,6 +102,9 @@ GRADIENTS = {
     "b / (2 * a**2)": (b / (2 * a**2), a, "-b / a**3"),
     "normal law": (
         sg.log(sigma) + ((X - mu) ** 2).sum() / (2 * sigma**2), sigma, "1 / sigma - sum((X - mu)**2) / sigma**3",
+    ),
+    "normal law, by its logarithm": (
+        s / 2 + ((X - mu) ** 2).sum() / (2 * sg.exp(s) * N), s, "0.5 - sum((X - mu)**2) / (2 * N * exp(s))",
     ),
     "Rosenbrock": ((1 - a) ** 2 + 100 * (b - a**2) ** 2, a, "-(2 * (1 - a) + 400 * a * (b - a**2))"),
     "rational": ((w / (1 + w**2)).sum(), w, "t1 = w**2 + 1\n1 / t1 - 2 * w**2 / t1**2"),

@@ -3,8 +3,8 @@
 In: chains such as `a * b / a**2 / a**2`, read once as a tree of factors, each a base with an exponent. Out: the same
 tree with exponents changed and factors left out, so that the order of what stays is kept. What cancels is `refines`:
 0 / 0 becomes the quotient's limit, and no exponent grows. What is merged is `real`, and not done where quotients keep
-numbers in range: `x / y / y` has a value where `y**2` overflows. Only floats are touched; chains are read up to
-LONGEST factors, so that the cost is linear. Numbers and sizes are the business of `scale.py`.
+numbers in range: `x / y / y` has a value where `y**2` overflows. Only floats are touched. Numbers and sizes are the
+business of `scale.py`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from symgrad.ops.row import ROWS
 from symgrad.pattern import op, variables
 from symgrad.rewrite import Context, Rule, RuleClass, rule, structural
 from symgrad.rules.algebra import FLOAT
+from symgrad.rules.chains import Branch, leaves_of, read_chain, write_chain
 from symgrad.rules.examples import tensor
 from symgrad.rules.scale import Scaled, join, joined, split
+from symgrad.shape import dim
 
-__all__ = ["LONGEST", "POWERS", "Factor", "factors_of", "read_monomial", "written"]
+__all__ = ["POWERS", "Factor", "read_monomial", "write_monomial"]
 
 REAL, REFINES = RuleClass.REAL, RuleClass.REFINES
-LONGEST = 16
 _ATOMS = ("constant", "dim")  # collected by scale.py
 _EXPONENTS = {"square": 2.0, "sqrt": 0.5}
 
@@ -43,21 +44,12 @@ class Factor:
     exponent: float
     below: bool
 
-    def built(self) -> Expr | None:
+    def written(self) -> Expr | None:
         """Write the factor; None for exponent 0, which leaves nothing to write."""
         return None if self.exponent == 0 else power_of(self.base, self.exponent)
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """A product or quotient of two parts of a chain."""
-
-    node: Expr
-    left: Branch | Factor
-    right: Branch | Factor
-
-
-Tree: TypeAlias = Branch | Factor
+Monomial: TypeAlias = Branch[Factor] | Factor
 
 
 def base_and_exponent(node: Expr, context: Context) -> tuple[Expr, float]:
@@ -101,43 +93,27 @@ def power_of(base: Expr, exponent: float) -> Expr:
     return ROWS["power"](base, constant_node(exponent, base.dtype))
 
 
-def read_monomial(node: Expr, context: Context) -> Tree:
+def read_monomial(node: Expr, context: Context) -> Monomial:
     """Read a chain of products and quotients that nothing else uses."""
-    left = [LONGEST]
 
-    def read(part: Expr, below: bool) -> Tree:
-        inner = part is node or context.owns(part, part.op)
-        if part.op not in ("multiply", "divide") or not inner or left[0] <= 1:
-            return Factor(part, *base_and_exponent(part, context), below)
-        left[0] -= 1
-        a, b = part.args
-        return Branch(part, read(a, below), read(b, below != (part.op == "divide")))
+    def factor(part: Expr, below: bool) -> Factor:
+        return Factor(part, *base_and_exponent(part, context), below)
 
-    return read(node, False)
+    return read_chain(node, context, ("multiply", "divide"), factor)
 
 
-def factors_of(tree: Tree) -> Iterator[Factor]:
-    """List factors from left to right."""
-    if isinstance(tree, Factor):
-        yield tree
-    else:
-        yield from factors_of(tree.left)
-        yield from factors_of(tree.right)
+def write_monomial(tree: Monomial, factors: Iterator[Factor]) -> Expr | None:
+    """Write a chain with other factors, given in the same order; None stands for 1."""
+    return write_chain(tree, factors, Factor.written, _product)
 
 
-def written(tree: Tree, factors: Iterator[Factor]) -> Expr | None:
-    """Write a tree with other factors, given in the same order; None stands for 1."""
-    if isinstance(tree, Factor):
-        new = next(factors)
-        return tree.node if new is tree else new.built()
-    left, right = written(tree.left, factors), written(tree.right, factors)
-    if left is tree.left.node and right is tree.right.node:
-        return tree.node
+def _product(node: Expr, parts: list[Expr | None]) -> Expr | None:
+    left, right = parts
     if right is None:
         return left
     if left is None:
-        return right if tree.node.op == "multiply" else ROWS["divide"](_one(right), right)
-    return ROWS[tree.node.op](left, right)
+        return right if node.op == "multiply" else ROWS["divide"](_one(right), right)
+    return ROWS[node.op](left, right)
 
 
 def _one(like: Expr) -> Expr:
@@ -150,7 +126,7 @@ Change: TypeAlias = Callable[[list[Factor], int], "list[float] | None"]
 def _changed(node: Expr, context: Context, change: Change) -> Expr | None:
     """Change the exponents of each base that stands several times in a chain; None if none is changed."""
     tree = read_monomial(node, context)
-    factors = list(factors_of(tree))
+    factors = list(leaves_of(tree))
     places: dict[int, list[int]] = {}
     for place, factor in enumerate(factors):
         if factor.base.op not in _ATOMS:
@@ -164,7 +140,7 @@ def _changed(node: Expr, context: Context, change: Change) -> Expr | None:
                 found = True
     if not found:
         return None
-    new = written(tree, iter(factors))
+    new = write_monomial(tree, iter(factors))
     return _one(node) if new is None else new
 
 
@@ -265,12 +241,13 @@ def power_of_power(node: Expr, context: Context) -> Expr | None:
 
 def _scaled() -> list[Expr]:
     a, b = tensor("a", 4), tensor("b", 4)
-    return [b * ROWS["square"](2 * a), b / ROWS["square"](-0.5 * a**2), (2 * a) ** 3 * b]
+    n = dim("n")
+    return [b * ROWS["square"](2 * a), b / ROWS["square"](-0.5 * a**2), (2 * a) ** 3 * b, b / ROWS["square"](a * n / 3)]
 
 
 @structural(
     "power_of_scaled", "multiply divide", "y * (c * x)**n", "y * (c**n * x**n)", REAL,
-    condition="c is a number, n is whole; also quotients; nothing else uses c * x", examples=_scaled,
+    condition="c is a number or a size, n is whole; also quotients; nothing else uses c * x", examples=_scaled,
 )  # fmt: skip
 def power_of_scaled(node: Expr, context: Context) -> Expr | None:
     """Raise a number by itself in a product, where it meets other numbers."""
@@ -286,10 +263,12 @@ def _number_outside(node: Expr, context: Context) -> Expr:
         return node
     x = node.args[0]
     inner = split(x, context)
-    if inner.core is None or abs(inner.number) == 1:
+    if inner.core is None or (abs(inner.number), inner.divisor, inner.size, inner.divisor_size) == (1, 1, 1, 1):
         return node
-    rest = power_of(join(replace(inner, number=1.0), x), exponent)
-    new = joined(Scaled(_power(inner.number, exponent), rest), node)
+    rest = power_of(join(Scaled(1.0, inner.core, inner.factors, divisors=inner.divisors), x), exponent)
+    number, divisor = (_power(n, exponent) for n in (inner.number, inner.divisor))
+    size, divisor_size = (n ** int(exponent) for n in (inner.size, inner.divisor_size))
+    new = joined(Scaled(number, rest, divisor=divisor, size=size, divisor_size=divisor_size), node)
     return node if new is None else new
 
 
@@ -332,11 +311,11 @@ def masked_factor(node: Expr, context: Context) -> Expr | None:
     if not node.dtype.is_float or not (context.owns(x, "multiply") or context.owns(x, "divide")):
         return None
     tree = read_monomial(x, context)
-    factors = list(factors_of(tree))
+    factors = list(leaves_of(tree))
     opened = [_opened(factor, condition, context) for factor in factors]
     if all(new is old for new, old in zip(opened, factors, strict=True)):
         return None
-    return ROWS["where"](condition, written(tree, iter(opened)), node.args[2])
+    return ROWS["where"](condition, write_monomial(tree, iter(opened)), node.args[2])
 
 
 def _opened(factor: Factor, condition: Expr, context: Context) -> Factor:

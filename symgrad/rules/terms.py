@@ -2,8 +2,8 @@
 
 In: nested sums and differences that nothing else uses, read once as a tree of signed terms. Out: the same tree with
 the first of equal terms counted and the others left out, so that the order of what stays is kept. Terms that cancel
-stay: that an infinity less itself is nothing is not known. Only floats are touched; sums are read up to LONGEST terms,
-so that the cost is linear. Two terms alone are the business of `scale.py`.
+stay: that an infinity less itself is nothing is not known. Only floats are touched. Two terms alone are the business
+of `scale.py`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from typing import TypeAlias
 from symgrad.expr import Expr
 from symgrad.ops.row import ROWS
 from symgrad.rewrite import Context, Rule, RuleClass, structural
+from symgrad.rules.chains import Branch, leaves_of, read_chain, write_chain
 from symgrad.rules.examples import tensor
-from symgrad.rules.powers import factors_of, read_monomial, written
+from symgrad.rules.powers import read_monomial, write_monomial
 from symgrad.rules.scale import Scaled, joined, split
 
-__all__ = ["LONGEST", "TERMS"]
-
-LONGEST = 16
+__all__ = ["TERMS"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +39,30 @@ class Term:
         return (id(s.core), *parts, s.size, s.divisor_size, self.node.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """A sum, a difference or a negative of parts."""
-
-    node: Expr
-    parts: tuple[Branch | Term, ...]
+Sum: TypeAlias = Branch[Term] | Term
 
 
-Tree: TypeAlias = Branch | Term
-
-
-def read_sum(node: Expr, context: Context) -> Tree:
+def read_sum(node: Expr, context: Context) -> Sum:
     """Read nested sums that nothing else uses."""
-    left = [LONGEST]
 
-    def read(part: Expr, sign: int) -> Tree:
-        inner = part is node or context.owns(part, part.op)
-        if part.op not in ("add", "subtract", "negative") or not inner or left[0] <= 1:
-            return Term(part, sign, split(part, context), part)
-        left[0] -= 1
-        last = sign if part.op == "add" else -sign
-        signs = (last,) if part.op == "negative" else (sign, last)
-        return Branch(part, tuple(read(a, s) for a, s in zip(part.args, signs, strict=True)))
+    def term(part: Expr, negated: bool) -> Term:
+        return Term(part, -1 if negated else 1, split(part, context), part)
 
-    return read(node, 1)
+    return read_chain(node, context, ("add", "subtract", "negative"), term)
 
 
-def terms_of(tree: Tree) -> Iterator[Term]:
-    """List terms from left to right."""
-    if isinstance(tree, Term):
-        yield tree
-    else:
-        for part in tree.parts:
-            yield from terms_of(part)
+def _written(tree: Sum, terms: Iterator[Term]) -> Expr | None:
+    """Write a sum with other terms, given in the same order; None stands for nothing."""
+    return write_chain(tree, terms, lambda term: term.new, _sum)
 
 
-def _written(tree: Tree, terms: Iterator[Term]) -> Expr | None:
-    """Write a tree with other terms, given in the same order."""
-    if isinstance(tree, Term):
-        return next(terms).new
-    parts = [_written(part, terms) for part in tree.parts]
-    if all(new is part.node for new, part in zip(parts, tree.parts, strict=True)):
-        return tree.node
+def _sum(node: Expr, parts: list[Expr | None]) -> Expr | None:
     *first, last = parts
     if last is None:
         return first[0] if first else None
     if first and first[0] is not None:
-        return ROWS[tree.node.op](first[0], last)
-    return last if tree.node.op == "add" else ROWS["negative"](last)
+        return ROWS[node.op](first[0], last)
+    return last if node.op == "add" else ROWS["negative"](last)
 
 
 def _counted(same: list[Term]) -> list[Term] | None:
@@ -110,7 +84,7 @@ def _counted(same: list[Term]) -> list[Term] | None:
 def _collected(node: Expr, context: Context) -> Expr | None:
     """Count equal terms of the sum that a node is the root of; None if there are none."""
     tree = read_sum(node, context)
-    terms = list(terms_of(tree))
+    terms = list(leaves_of(tree))
     places: dict[tuple[object, ...], list[int]] = {}
     for place, term in enumerate(terms):
         if term.scaled.core is not None:
@@ -162,9 +136,9 @@ def open_bracket(node: Expr, context: Context) -> Expr | None:
         if whole is None or whole.core is None or not _is_number_times_sum(whole, context):
             continue
         tree, other = read_sum(whole.core, context), read_sum(node.args[1 - place], context)
-        if {t.key() for t in terms_of(tree)}.isdisjoint(t.key() for t in terms_of(other)):
+        if {t.key() for t in leaves_of(tree)}.isdisjoint(t.key() for t in leaves_of(other)):
             continue
-        terms = [_multiplied(term, whole) for term in terms_of(tree)]
+        terms = [_multiplied(term, whole) for term in leaves_of(tree)]
         opened = _written(tree, iter(terms)) if all(t.new is not None for t in terms) else None
         if opened is not None:
             return _collected(ROWS[node.op](*(opened if a is bracket else a for a in node.args)), context)
@@ -198,12 +172,12 @@ def clear_fractions(node: Expr, context: Context) -> Expr | None:
     if (whole.number, whole.divisor) == (1, 1) or whole.core is None or not node.dtype.is_float:
         return None
     tree = read_monomial(whole.core, context)
-    factors = list(factors_of(tree))
+    factors = list(leaves_of(tree))
     for place, factor in enumerate(factors):
         new = None if factor.below or factor.exponent != 1 else _cleared(factor.node, whole, context)
         if new is not None:
             factors[place] = replace(factor, base=new)
-            return joined(replace(whole, number=1.0, divisor=1.0, core=written(tree, iter(factors))), node)
+            return joined(replace(whole, number=1.0, divisor=1.0, core=write_monomial(tree, iter(factors))), node)
     return None
 
 
@@ -212,7 +186,7 @@ def _cleared(node: Expr, by: Scaled, context: Context) -> Expr | None:
     if not (context.owns(node, "add") or context.owns(node, "subtract")):
         return None
     tree = read_sum(node, context)
-    terms = list(terms_of(tree))
+    terms = list(leaves_of(tree))
     before = [t.scaled.number / t.scaled.divisor for t in terms] + [by.number / by.divisor]
     after = [before[-1] * number for number in before[:-1]]
     if all(n.is_integer() for n in before) or not all(n.is_integer() for n in after):

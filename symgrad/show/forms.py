@@ -124,7 +124,9 @@ class Writer:
 
     def _factor_key(self, node: Expr) -> tuple[Any, ...]:
         if node.op == "constant":
-            kind = 0
+            kind = 0.0
+        elif node.op == "dim" and not str(node.attrs["size"]).isidentifier():
+            kind = 0.5  # 2 * N needs no brackets in front
         elif self._is_contraction(node):
             kind = 2
         else:
