@@ -88,6 +88,12 @@ def contracted(x: Tensor, y: Tensor, left: Axes, right: Axes, out: Axes) -> Tens
 # -- indexing ------------------------------------------------------------------------------------------------------
 
 
+def solved_by_substitution(a: Tensor, b: Tensor, lower: bool) -> Tensor:
+    if b.ndim < a.ndim:
+        return torch.linalg.solve_triangular(a, b[..., None], upper=not lower)[..., 0]
+    return torch.linalg.solve_triangular(a, b, upper=not lower)
+
+
 def taken(x: Tensor, indices: Tensor, axis: int) -> Tensor:
     found = x.index_select(axis, indices.reshape(-1).long() % x.shape[axis])
     return found.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
@@ -193,7 +199,7 @@ ROWS: dict[str, Callable[..., Tensor]] = {
     "corner": lambda x, keep: x[(slice(None),) * keep + (0,) * (x.ndim - keep)], "recompute": lambda x, after: x,
     # linear algebra
     "matmul": torch.matmul, "contract": contracted, "solve": torch.linalg.solve, "inv": torch.linalg.inv,
-    "triangular_solve": lambda a, b, lower: torch.linalg.solve_triangular(a, b, upper=not lower),
+    "triangular_solve": solved_by_substitution,
     "det": torch.linalg.det, "logdet": lambda a: torch.linalg.slogdet(a)[1],
     "det_sign": lambda a: torch.linalg.slogdet(a)[0], "cholesky": lambda a: torch.linalg.cholesky((a + a.mT) / 2),
     # order and indexing
