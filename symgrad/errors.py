@@ -59,4 +59,4 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     choices = sorted(map(str, valid))
     close = difflib.get_close_matches(name.lower(), choices, n=1, cutoff=0.5)
     guess = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{guess}Valid: {', '.join(choices)}."
+    return f"{guess}Valid: {', '.join(choices)}." if choices else "There is none."

@@ -259,6 +259,11 @@ REFUSED = {
     "vmap of no function": (lambda w: sg.vmap(v), TypeError, r"takes a function and gives one, not the expression v"),
     "a power as ^": (lambda w: v ^ 2, DType, r"the operator \^\) takes bool operands; v is float32 .*written x \*\* y"),
     "bits of floats": (lambda w: v & 2, DType, r"the operator &\) takes bool operands; v is float32 .*Compare first"),
+    "one_hot": (lambda w: sg.one_hot(y, -3), Shape, "one_hot: the depth is negative; depth=-3"),
+    "top_k": (lambda w: sg.top_k(v, -1), Shape, r"no -1 elements; v is \(6,\)"),
+    "polygamma": (lambda w: sg.polygamma(0, v), ValueError, "whole number from 1, not 0. Order 0 is sg.digamma"),
+    "subs": (lambda w: v.subs(3, u), TypeError, "an expression is replaced, not int 3"),
+    "pprint": (lambda w: sg.pprint(None), TypeError, "an expression is written, not NoneType None"),
     "shapes": (lambda w: sg.tanh(v) + u, Shape, r"add: shapes do not broadcast; tanh\(v\) is \(6,\), u is \(4,\)"),
     "a product": (
         lambda w: v @ (A[:2] * 2), Shape, r"v @ .*differ: v is \(6,\), .*A\[:2\].* is \(2, 3\); 6 != 2",

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from row_cases import calls
 
+import symgrad as sg
 from symgrad import ops
 from symgrad.dtypes import BOOL, FLOAT32, INT64, as_dtype
 from symgrad.errors import DTypeError, ShapeError
@@ -122,8 +123,9 @@ def test_reductions_of_nothing():
             getattr(ops, name)(x, axis=0)
         with pytest.raises(ShapeError, match=f"{name}: nothing to choose from"):
             evaluate(getattr(ops, name)(y, axis=0), {y: np.ones((0, 3))})
-    with pytest.raises(ShapeError, match=r"no distribution; x is \(0, 3\), axis 0"):
-        ops.softmax(x, axis=0)
+    for nothing in (ops.softmax(x, axis=0), ops.log_softmax(x, axis=0), grad(ops.sum(ops.logsumexp(x, axis=0)), x)):
+        assert evaluate(nothing, {x: np.ones((0, 3))}).shape == (0, 3)
+        assert sg.function([x], nothing)(np.ones((0, 3))).shape == (0, 3)
 
 
 # -- composites ------------------------------------------------------------------------------------------------------

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.errors import ShapeError
 from symgrad.expr import Expr, TensorType, Type, dim_node
 from symgrad.ops.axes import Axis
 from symgrad.ops.moves import reshaped
 from symgrad.ops.reduce import axes_to_reduce, reduced_size, spread
-from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, register, where_text
+from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, register
 from symgrad.ops.structure import Composite, kept_shape
 from symgrad.shape import dim, product
 
@@ -94,11 +93,7 @@ def _var_oracle(x: np.ndarray, *, axes: Axes, keepdims: bool) -> np.ndarray:
 
 
 def _infer_softmax(args: tuple[Expr, ...], attrs: Attrs) -> Type:
-    (x,) = args
-    if x.shape[attrs["axis"]] == 0:
-        got, where = f"{describe(x)}, axis {attrs['axis']}", where_text(args)
-        raise ShapeError("softmax: an axis without elements has no distribution", got=got, where=where)
-    return x.type
+    return args[0].type
 
 
 def _shifted(x: Expr, axes: Axes) -> Expr:
@@ -106,8 +101,10 @@ def _shifted(x: Expr, axes: Axes) -> Expr:
 
 
 def _define_softmax(node: Expr) -> Expr:
-    axes = (node.attrs["axis"],)
-    exponentials = ROWS["exp"](_shifted(node.args[0], axes))
+    (x,), axes = node.args, (node.attrs["axis"],)
+    if x.shape[axes[0]] == 0:
+        return x
+    exponentials = ROWS["exp"](_shifted(x, axes))
     return exponentials / _sum(exponentials, axes)
 
 
@@ -128,8 +125,10 @@ def _softmax_oracle(x: np.ndarray, *, axis: int) -> np.ndarray:
 
 
 def _define_log_softmax(node: Expr) -> Expr:
-    axes = (node.attrs["axis"],)
-    shifted = _shifted(node.args[0], axes)
+    (x,), axes = node.args, (node.attrs["axis"],)
+    if x.shape[axes[0]] == 0:
+        return x
+    shifted = _shifted(x, axes)
     return shifted - ROWS["log"](_sum(ROWS["exp"](shifted), axes))
 
 

@@ -356,9 +356,12 @@ def one_hot(indices: Any, depth: Size, dtype: Any = "float32") -> Expr:
     """Give rows of zeros with a 1 at each position, along a new last axis of size `depth`.
 
     Negative positions count from the end; a position outside raises IndexRangeError when the graph runs.
+    Raises ShapeError for a negative depth.
 
     >>> from symgrad.ops.leaves import symbol
     >>> one_hot(symbol("y", (n,), "int32"), 10).shape
     (n, 10)
     """
+    if isinstance(depth, int) and depth < 0:
+        raise ShapeError("one_hot: the depth is negative", got=f"depth={depth}")
     return ONE_HOT(indices, depth=checked_size(depth), dtype=as_dtype(dtype))

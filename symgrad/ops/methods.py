@@ -199,6 +199,8 @@ def subs(x: Expr, old: Mapping[Expr, Any] | Expr, new: Any = None) -> Expr:
     pairs = old if isinstance(old, Mapping) else {old: new}
     done: dict[Expr, Expr] = {}
     for before, after in pairs.items():
+        if not isinstance(before, Expr):
+            raise TypeError(f"subs: an expression is replaced, not {type(before).__name__} {before!r}")
         node = as_expr(after, before.dtype)
         if node.type != before.type:
             got = f"{describe(before)} of {before.dtype}, {describe(node)} of {node.dtype}"

@@ -22,7 +22,7 @@ from symgrad.ops.layout import flip, ravel
 from symgrad.ops.reduce import shifted
 from symgrad.ops.row import ROWS, Attrs, Case, Row, Sample, as_expr, describe, register, where_text
 from symgrad.ops.structure import Composite, Sequential
-from symgrad.shape import Size, bounds, dim
+from symgrad.shape import Size, bounds, checked_size, dim
 
 __all__ = ["argsort", "cumprod", "cumsum", "recurrence", "searchsorted", "sort", "top_k"]
 
@@ -253,8 +253,9 @@ def top_k(x: Any, k: Size, axis: int = -1) -> tuple[Expr, Expr]:
     """
     operand = as_expr(x)
     own = normalize_axis(axis, operand.ndim, "top_k")
+    k = checked_size(k)
     room = bounds(operand.shape[own] - k)[1]
-    if room is not None and room < 0:
+    if (room is not None and room < 0) or (isinstance(k, int) and k < 0):
         raise ShapeError(f"top_k: there are no {k} elements", got=describe(operand), where=where_text([operand]))
     order = ARGSORT(operand, axis=own, descending=True)
     starts, steps = (0,) * order.ndim, (1,) * order.ndim

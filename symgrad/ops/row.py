@@ -17,7 +17,7 @@ import numpy as np
 from symgrad import side
 from symgrad.dtypes import BOOL, DType, accumulator, as_dtype, inexact, promote, weak_kind
 from symgrad.errors import DTypeError, GradientError, ShapeError
-from symgrad.expr import Expr, TensorType, Type, buffer_node, constant_node, dim_node, make, topological
+from symgrad.expr import Expr, TensorType, Type, buffer_node, constant_node, dim_node, literal, make, topological
 from symgrad.ops.structure import Map, Structure
 from symgrad.shape import Dim, Size, broadcast_shapes, format_shape, repeated_axes
 from symgrad.surface import PRINTERS
@@ -242,13 +242,22 @@ def _select(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
     return (*_bool(name, values[:1]), *_same(name, values[1:]))
 
 
+def _order(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
+    """As `float`; an order that is a number is a whole one from 1."""
+    args = _float(name, values)
+    order = literal(args[0])
+    if order is not None and (order < 1 or order != int(order)):
+        raise ValueError(f"{name}: an order is a whole number from 1, not {order:g}. Order 0 is sg.digamma.")
+    return args
+
+
 def _free(name: str, values: Sequence[Any]) -> tuple[Expr, ...]:
     return tuple(map(as_expr, values))
 
 
 COERCIONS: dict[str, Callable[[str, Sequence[Any]], tuple[Expr, ...]]] = {
     "same": _same, "arithmetic": _arithmetic, "accumulate": _accumulate, "float": _float, "bool": _bool,
-    "select": _select, "free": _free, "bits": _bits, "order": _float,
+    "select": _select, "free": _free, "bits": _bits, "order": _order,
 }  # fmt: skip
 
 

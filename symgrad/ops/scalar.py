@@ -169,7 +169,7 @@ power = scalar(
     "power", _power, operands="arithmetic", domain=(POSITIVE, REAL), integers=((-3, 4), (0, 4)),
     derivatives=("where(y == 0, 0, y * x**(y - 1))", "out * log(where(x == 0, 1, x))"),
     symbol="**", latex="{x}^{{y}}", sub_gradient="0 in y at x = 0 for y > 0, the limit from above",
-    doc="Raise x to the power y.",
+    doc="Raise x to the power y; integers to a negative power give the quotient 1 / x**-y without its fraction.",
 )  # fmt: skip
 square = scalar(
     "square", np.square, "x * x", operands="arithmetic", derivatives=("2 * x",), latex="{x}^2", doc="Give x * x.",

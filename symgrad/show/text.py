@@ -27,6 +27,8 @@ def format_expression(expr: Expr) -> str:
     >>> print(sg.grad(x @ A @ x, x))
     (A + A.T) @ x
     """
+    if not isinstance(expr, Expr):
+        raise TypeError(f"an expression is written, not {type(expr).__name__} {expr!r}")
     if side.name_of(expr) is not None and expr.args:
         return format_equations({str(side.name_of(expr)): expr})
     names = Names([expr], {}, {})

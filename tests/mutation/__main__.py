@@ -23,7 +23,7 @@ from typing import Any
 from mutation.sites import ROOT, Site, all_sites
 
 COPIED = ("symgrad", "codegen", "tests", "examples", "benchmarks", "docs", "README.md", "pyproject.toml", "Makefile")
-PATIENCE = 600  # seconds for the tests: a bug that makes them hang is caught
+PATIENCE = 1200  # seconds for the tests, more than twice what they take: a bug that makes them hang is caught
 FUZZING = 120  # seconds
 # What looks at texts of the source and not at what it does would catch any change at all.
 NOT_ASKED = ("test_architecture.py", "test_mutation.py", "test_document.py")
