@@ -30,7 +30,7 @@ from symgrad.forks import hold_at_fork
 
 # void kernel(ptr args, ptr dims, i64 lo, i64 hi, ptr scratch); calling one releases the GIL.
 KERNEL_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-OPTIMIZATION = 3
+OPTIMIZATION = 3  # of LLVM's code generator
 LLVM_VERSION = ".".join(map(str, llvm.llvm_version_info))
 
 KEPT: Final = 2 << 20  # bytes of objects that a process remembers: some 500 kernels
@@ -167,11 +167,21 @@ def _parsed(text: str, context: llvm.ContextRef) -> llvm.ModuleRef:
 
 
 def _run_passes(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
-    passes = builder.getModulePassManager()
-    passes.run(module, builder)
-    # `close()` of a pass manager frees nothing: this does, and then tells the wrapper that it owns nothing any more.
-    llvm.newpassmanagers.NewPassManager._dispose(passes)
-    passes.detach()
+    """Inline what asks for it, and simplify each function: LLVM's passes over whole modules cost as much again.
+
+    A kernel is one function, and its loops are scheduled already: levels above 1 make it no faster.
+    """
+    whole = llvm.create_new_module_pass_manager()
+    whole.add_always_inliner_pass()
+    whole.add_global_dead_code_eliminate_pass()
+    whole.run(module, builder)
+    each = builder.getFunctionPassManager()
+    for function in module.functions:
+        if not function.is_declaration:
+            each.run(function, builder)
+    for passes in (whole, each):  # `close()` of a pass manager frees nothing: this does, and then nothing is owned
+        llvm.newpassmanagers.NewPassManager._dispose(passes)
+        passes.detach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +195,7 @@ class Pipeline:
 @functools.cache
 def _pipeline(machine: Machine) -> Pipeline:
     """Set up LLVM's passes, once: llvmlite never frees the instrumentation of a builder, 1.5 KiB."""
-    options = llvm.create_pipeline_tuning_options(speed_level=OPTIMIZATION)
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
     options.loop_vectorization = False
     options.slp_vectorization = False
     options.loop_interleaving = False
