@@ -95,17 +95,19 @@ class Expr(Surface):
     @property
     def shape(self) -> Shape:
         """Give the sizes of the axes: integers and symbolic dimensions."""
-        return self._tensor().shape
+        type = self.type
+        return type.shape if type.__class__ is TensorType else self._tensor().shape  # rules ask a million times
 
     @property
     def dtype(self) -> DType:
         """Give the element type."""
-        return self._tensor().dtype
+        type = self.type
+        return type.dtype if type.__class__ is TensorType else self._tensor().dtype
 
     @property
     def ndim(self) -> int:
         """Give the number of axes."""
-        return len(self._tensor().shape)
+        return len(self.shape)
 
     @property
     def size(self) -> Size:

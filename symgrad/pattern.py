@@ -163,6 +163,15 @@ def match(pattern: Pattern, node: Expr, opaque: Collection[int], bound: Bindings
             yield from _match_all(pattern.args, args, opaque, with_attrs)
 
 
+def may_match(pattern: Op, node: Expr) -> bool:
+    """Compare a few operators alone: what this refuses does not match, and most nodes do not."""
+    if node.op != pattern.name or len(node.args) != len(pattern.args):
+        return False
+    if _may_match(pattern.args, node.args):
+        return True
+    return len(node.args) == 2 and ROWS[node.op].commutative and _may_match(pattern.args, node.args[::-1])
+
+
 def _may_match(patterns: Sequence[Pattern], nodes: Sequence[Expr]) -> bool:
     """Compare the operators alone: most attempts end here, before anything is bound."""
     for pattern, node in zip(patterns, nodes, strict=True):

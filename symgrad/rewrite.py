@@ -18,7 +18,7 @@ from symgrad import side
 from symgrad.errors import ShapeError, SymgradError
 from symgrad.expr import Body, Expr, constant_node, rebuild, topological
 from symgrad.ops.row import ROWS
-from symgrad.pattern import Bindings, Number, Op, Pattern, build, match
+from symgrad.pattern import Bindings, Number, Op, Pattern, build, match, may_match
 from symgrad.shape import broadcast_shapes
 
 __all__ = [
@@ -52,7 +52,8 @@ class Context:
     """What rules may ask of a run, nodes given by `id`: `opaque` ones no rule may look into; `kept` ones are needed as
     they are by others, so that nothing is won by taking them apart; `shared` ones have several users, so that what is
     expensive in them would be computed twice; `inner` ones are products that only another product uses.
-    `learned` is where rules note what they found out about a node, `parts` where they note what it is made of."""
+    `learned` is where rules note what they found out about a node, `parts` where they note what it is made
+    of, and `latest` where they leave what they read of a node for the next rule."""
 
     opaque: set[int] = field(default_factory=set)
     kept: set[int] = field(default_factory=set)
@@ -60,6 +61,7 @@ class Context:
     inner: set[int] = field(default_factory=set)
     learned: dict[Expr, frozenset[str]] = field(default_factory=dict)
     parts: dict[Expr, Any] = field(default_factory=dict)
+    latest: tuple[Expr, Any] | None = None
 
     def sees(self, node: Expr, op: str) -> bool:
         """Tell whether a node is of this operator and may be looked into."""
@@ -104,6 +106,8 @@ def rule(
     template: Pattern = rhs if isinstance(rhs, Pattern) else Number(rhs)
 
     def apply(node: Expr, context: Context) -> Expr | None:
+        if not may_match(lhs, node):
+            return None
         for bound in match(lhs, node, context.opaque, {}):
             if condition is None or condition.holds(bound, context):
                 return preserved(build(template, bound), node)

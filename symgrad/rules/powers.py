@@ -94,12 +94,16 @@ def power_of(base: Expr, exponent: float) -> Expr:
 
 
 def read_monomial(node: Expr, context: Context) -> Monomial:
-    """Read a chain of products and quotients that nothing else uses."""
+    """Read a chain of products and quotients that nothing else uses; several rules ask for the same one in turn."""
+    if context.latest is not None and context.latest[0] is node:
+        return context.latest[1]  # type: ignore[no-any-return]
 
     def factor(part: Expr, below: bool) -> Factor:
         return Factor(part, *base_and_exponent(part, context), below)
 
-    return read_chain(node, context, ("multiply", "divide"), factor)
+    tree = read_chain(node, context, ("multiply", "divide"), factor)
+    context.latest = node, tree
+    return tree
 
 
 def write_monomial(tree: Monomial, factors: Iterator[Factor]) -> Expr | None:

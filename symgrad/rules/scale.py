@@ -77,7 +77,11 @@ def _parts(node: Expr, context: Context) -> Scaled:
             return _times(Scaled(-1.0, None), split(node.args[0], context), ())
         case "multiply" if any(a.ndim == 0 for a in node.args):
             a, b = sorted(node.args, key=lambda n: n.ndim)
-            return _times(split(a, context), split(b, context), b.shape)
+            left, right = split(a, context), split(b, context)
+            plain = left.core is a and right.core is b and a.ndim == b.ndim
+            if plain and order_key(a) <= order_key(b):
+                return Scaled(1.0, node)
+            return _times(left, right, b.shape)
         case "divide" if node.args[1].ndim == 0:
             return _over(split(node.args[0], context), split(node.args[1], context))
     return Scaled(1.0, node)

@@ -7,7 +7,7 @@ from fuzz.templates import generate
 from fuzz.worker import chosen
 
 TESTED = 300
-LEAST, SPREAD = 4, 3  # lines: compilation takes most of the time, long runs have larger graphs
+LEAST, SPREAD = 3, 2  # lines: compilation takes most of the time, long runs have larger graphs
 OTHER = 6  # every sixth program is compiled in one other way, too; a thread count costs nothing
 
 

@@ -104,7 +104,7 @@ def log_determinant(bounds: Bounds, node: Expr) -> Array:
 
 def determinant_sign(bounds: Bounds, node: Expr) -> Array:
     change, _ = _relative_change(bounds, node)
-    return np.where(change < 0.5, 0.0, 2.0)
+    return np.where(change < 0.5, 0.0, np.where(np.isfinite(change), 2.0, np.inf))  # of a NaN there is no sign
 
 
 def cholesky(bounds: Bounds, node: Expr) -> Array:
