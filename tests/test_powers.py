@@ -92,6 +92,12 @@ def test_values_that_others_need_are_not_taken_apart():
     assert any(node is first for node in topological([second]))
 
 
+def test_nothing_looks_into_a_variable_behind_a_number():
+    product = v * (1.5 * u - b)
+    assert str(sg.grad((-2 * product).sum(), product)) == "broadcast_to(-2, (4,))"
+    assert any(node is product for node in topological([sg.simplify(-2 * product, wrt=product)]))
+
+
 def test_names_stay():
     root = (mu**2).named("Q")
     assert "Q" in str(sg.simplify(root * mu))

@@ -22,7 +22,7 @@ def _quotients() -> list[Expr]:
     x, y, wide = tensor("x", n, 3), tensor("y", n, 3), tensor("z", 3, n)
     total = summed(x, 1, keepdims=True)
     return [
-        total / 3, y * total / 6, -(2 * (y * total)) / (3 * n), summed(wide, 1, keepdims=True) / n,
+        total / 3, y * total / 6, (-2 * (y * total)) / 3, summed(wide, 1, keepdims=True) / n,
         (y / (1 + y * y) * total) / 3,
     ]  # fmt: skip
 

@@ -212,7 +212,7 @@ def _samples() -> tuple[Expr, Expr, Expr, Expr, Expr]:
 
 def _product_examples() -> list[Expr]:
     x, y, s, _, n = _samples()
-    return [(2 * x) * (y / n), x * s * 3, (x / n) * s, -(2 * x), (x * 4) / 2, x / n / 10, (x / s) / (y + 3), (-x) / n]
+    return [(2 * x) * (y / n), x * s * 3, (x / n) * s, -(2 * x), (x * 4) / 2, x / n / 10, (x / s) / (y + 3), -(x / n)]
 
 
 @structural(

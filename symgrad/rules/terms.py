@@ -158,7 +158,7 @@ def _multiplied(term: Term, by: Scaled) -> Term:
 
 def _fractions() -> list[Expr]:
     a, b, c = tensor("a", 4), tensor("b", 4), tensor("c", 4)
-    return [2 * (a / 2 - 1.5 * b), (2 * a + 4 * b) / 2, -2 * (c * (1.5 * a - b)) / c]
+    return [2 * (a / 2 - 1.5 * b), (2 * a + 4 * b) / 2, -2 * (c * (1.5 * a - b))]
 
 
 @structural(

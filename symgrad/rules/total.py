@@ -45,7 +45,7 @@ def _repeated() -> list[Expr]:
     b, s = symbol("b", (3,), "float64"), symbol("s", (), "float64")
     wide = ROWS["broadcast_to"](b, shape=(n, 3))
     number = ROWS["broadcast_to"](s, shape=(n,))
-    return [summed(wide, 0), summed(wide, 0, 1), summed(wide, 1, keepdims=True), summed(number, 0)]
+    return [summed(wide, 0), summed(wide, 0, 1), summed(wide, 0, keepdims=True), summed(number, 0)]
 
 
 @structural(

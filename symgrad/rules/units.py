@@ -45,7 +45,7 @@ def _columns() -> list[Expr]:
     column, other = reshaped(u, (n, 1)), reshaped(v, (n, 1))
     return [
         ROWS["exp"](column), column + other, 2 + column, reshaped(x, (n, 1, 3)) * reshaped(x, (n, 1, 3)),
-        ROWS["where"](reshaped(x, (1, n, 3)) > 0, x, 0),
+        ROWS["where"](reshaped(v > 0, (n, 1)), column, 0),
     ]  # fmt: skip
 
 
