@@ -86,8 +86,16 @@ def _each(function: Callable[..., Any]) -> Callable[..., Any]:
     return oracle
 
 
-def _triangle(a: np.ndarray, lower: bool) -> np.ndarray:
-    return np.tril(a) if lower else np.triu(a)
+def _substituted(a: np.ndarray, b: np.ndarray, *, lower: bool) -> np.ndarray:
+    """Solve by substitution, beginning at the row with one unknown: zeros stay exact, and so do singular systems."""
+    columns = b if b.ndim == a.ndim else b[..., None]
+    size, out = a.shape[-1], np.zeros_like(columns)
+    with np.errstate(all="ignore"):
+        for row in range(size) if lower else reversed(range(size)):
+            known = slice(0, row) if lower else slice(row + 1, size)
+            taken = (a[..., row, None, known] @ out[..., known, :])[..., 0, :]
+            out[..., row, :] = (columns[..., row, :] - taken) / a[..., row, row, None]
+    return out.reshape(b.shape)
 
 
 # -- cotangents ----------------------------------------------------------------------------------------------------
@@ -176,7 +184,7 @@ SOLVE = register(Row(
 TRIANGULAR_SOLVE = register(Row(
     name="triangular_solve", arity=2, operands="float", infer=_infer_system("triangular_solve"),
     structure=Sequential("triangular_solve", core=2), vjp=_triangular_vjp,
-    oracle=lambda a, b, *, lower: _each(np.linalg.solve)(_triangle(a, lower), b),
+    oracle=_substituted,
     cases=tuple(Case(operands, {"lower": i % 2 == 0}, _SIZES) for i, operands in enumerate(_SYSTEMS)),
     doc="The X of A X = B, where only the lower or the upper half of A counts; B is as for `solve`.",
 ))  # fmt: skip

@@ -98,7 +98,7 @@ _WHOLE = frozenset({"integer_valued"})
 _MOVING = tuple(name for name, row in ROWS.items() if isinstance(row.structure, Layout | Gather) and row.arity == 1)
 KEPT: dict[str, Facts] = {
     **dict.fromkeys(("add", "multiply", "matmul", "contract"), _SAME_SIGN | _WHOLE),
-    **dict.fromkeys(("divide", "reciprocal", "mean", "logaddexp", "tanh", "erf", "atan", "sinh", "asinh"), _SAME_SIGN),
+    **dict.fromkeys(("mean", "logaddexp", "tanh", "erf", "atan", "sinh", "asinh"), _SAME_SIGN),
     **dict.fromkeys(("subtract", "remainder", "fmod", "square"), _WHOLE),
     **dict.fromkeys(("sum", "prod", "cumsum", "cumprod"), _SAME_SIGN | _WHOLE),
     **dict.fromkeys(("max", "min", "sort", "concatenate", "maximum", "minimum", "clip"), ELEMENT),
@@ -123,6 +123,11 @@ def _add(node: Expr, given: Sequence[Facts]) -> Facts:
     """A sum of something > 0 and something >= 0 is > 0, however it is rounded."""
     one_positive = any("positive" in facts for facts in given)
     return POSITIVE if one_positive and all("nonnegative" in facts for facts in given) else NONE
+
+
+def _quotient(node: Expr, given: Sequence[Facts]) -> Facts:
+    """A divisor that may be 0 may be -0.0, too, by which a quotient is -inf."""
+    return _SAME_SIGN if "positive" in given[-1] and "nonnegative" in given[0] else NONE
 
 
 def _abs(node: Expr, given: Sequence[Facts]) -> Facts:
@@ -185,7 +190,8 @@ def _of_range(node: Expr, given: Sequence[Facts]) -> Facts:
 
 
 OWN: dict[str, Callable[[Expr, Sequence[Facts]], Facts]] = {
-    "add": _add, "abs": _abs, "maximum": _maximum, "where": _choice, "sum": _sum, "power": _power,
+    "add": _add, "divide": _quotient, "reciprocal": _quotient, "abs": _abs, "maximum": _maximum,
+    "where": _choice, "sum": _sum, "power": _power,
     **dict.fromkeys(("take", "pick", "take_along_axis"), _indexed),
     **dict.fromkeys(("scatter_add", "scatter_along_axis"), _added_up),
     "astype": _converted, "constant": _of_number, "arange": _of_range,

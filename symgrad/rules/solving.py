@@ -188,7 +188,7 @@ def _inverse_products() -> list[Expr]:
 
 
 @structural(
-    "inv_times", "matmul", "inv(A) @ b", "solve(A, b)", REFINES,
+    "inv_times", "matmul", "inv(A) @ b", "solve(A, b)", REAL,
     condition="nothing else uses the inverse; also inv(A).T @ b, and v @ inv(A) for a vector",
     examples=_inverse_products,
 )  # fmt: skip

@@ -55,6 +55,21 @@ def test_the_variance_over_no_axes_is_zero():
     agree(ROWS["var"](wide, axes=(), keepdims=False), {x: np.array([1.0, -2.0, 3.0])})
 
 
+def test_a_quotient_by_minus_zero_is_below_zero():
+    x = sg.symbol("x", (2,), "float64", facts={"nonnegative"})
+    env = {x: np.array([-0.0, 2.0])}
+    for before in (1 / x < 0, sg.abs(1 / x), sg.ones((2,), "float64") / x < 0):
+        agree(before, env, RuleClass.BITWISE)
+
+
+def test_a_triangular_system_that_is_singular_below_has_exact_results_above():
+    A, v, w = sg.symbol("A", (2, 2), "float64"), sg.symbol("v", (2,), "float64"), sg.symbol("w", (2,), "float64")
+    solve = sg.linalg.triangular_solve
+    env = {A: np.array([[2.0, 9.0], [3.0, 0.0]]), v: np.array([0.0, 5.0]), w: np.array([4.0, 6.0])}
+    assert sg.evaluate(solve(A, v), env).tolist() == [0, np.inf]
+    agree(solve(A, v) - solve(A, w), env)
+
+
 def test_no_distribution_over_an_axis_without_elements():
     x = sg.symbol("x", (2, 0), "float64")
     e = sg.exp(x)
