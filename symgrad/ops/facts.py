@@ -59,8 +59,8 @@ def assume(x: Any, **facts: bool) -> Expr:
     A fact speaks of the elements as they are at run time, rounded: `exp(x)` is positive over the reals, but in floats
     it may underflow to 0, so `positive` is for what cannot. `rows_sum_to_one` and `symmetric` hold up to rounding.
     Operators hand facts on where they remain true: what is made of nonnegative values by +, *, sqrt and the like is
-    nonnegative, X.T @ X is symmetric; not 1 / x, since x may be -0.0. Derivatives treat the elements as independent: a fact simplifies the formula of a
-    gradient, it does not change what the gradient is.
+    nonnegative, X.T @ X is symmetric; not 1 / x, since x may be -0.0. Derivatives treat the elements as independent: a
+    fact simplifies the formula of a gradient, it does not change what the gradient is.
 
     An update of a parameter may break a fact that its first value had: no step of an optimizer keeps V symmetric. Then
     write the fact into the formula: `S = (V + V.T) / 2`, `sg.exp(s)` for what is positive, and differentiate by V or s.
