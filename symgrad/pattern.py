@@ -11,7 +11,7 @@ node; expressions built from a pattern and bindings. It must not know rules, nor
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -141,8 +141,8 @@ def op(name: str, *args: Any, **attrs: Any) -> Op:
     return Op(name, wrapped, tuple(sorted(attrs.items())))
 
 
-def match(pattern: Pattern, node: Expr, opaque: Collection[int], bound: Bindings) -> Iterator[Bindings]:
-    """Give every way in which a node matches; a pattern does not look into `opaque` nodes (given by `id`) below it."""
+def match(pattern: Pattern, node: Expr, bound: Bindings) -> Iterator[Bindings]:
+    """Give every way in which a node matches."""
     if isinstance(pattern, Variable):
         known = bound.get(pattern.name)
         if known is None:
@@ -160,7 +160,7 @@ def match(pattern: Pattern, node: Expr, opaque: Collection[int], bound: Bindings
         if with_attrs is None:
             return
         for args in orders:
-            yield from _match_all(pattern.args, args, opaque, with_attrs)
+            yield from _match_all(pattern.args, args, with_attrs)
 
 
 def may_match(pattern: Op, node: Expr) -> bool:
@@ -181,13 +181,10 @@ def _may_match(patterns: Sequence[Pattern], nodes: Sequence[Expr]) -> bool:
     return True
 
 
-def _match_all(
-    patterns: Sequence[Pattern], nodes: Sequence[Expr], opaque: Collection[int], bound: Bindings
-) -> Iterator[Bindings]:
+def _match_all(patterns: Sequence[Pattern], nodes: Sequence[Expr], bound: Bindings) -> Iterator[Bindings]:
     found: Iterable[Bindings] = (bound,)
     for pattern, node in zip(patterns, nodes, strict=True):
-        inside = isinstance(pattern, Op) and id(node) in opaque
-        found = [] if inside else [more for one in found for more in match(pattern, node, opaque, one)]
+        found = [more for one in found for more in match(pattern, node, one)]
         if not found:
             return
     yield from found

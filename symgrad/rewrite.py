@@ -22,7 +22,8 @@ from symgrad.pattern import Bindings, Number, Op, Pattern, build, match, may_mat
 from symgrad.shape import broadcast_shapes
 
 __all__ = [
-    "Condition", "Context", "Rewriter", "Rule", "RuleClass", "dispatch", "order_key", "preserved", "rule", "structural",
+    "Condition", "Context", "Rewriter", "Rule", "RuleClass", "dispatch", "order_key", "place_like", "preserved", "rule",
+    "structural",
 ]  # fmt: skip
 
 
@@ -49,13 +50,12 @@ class Condition:
 
 @dataclass(slots=True)
 class Context:
-    """What rules may ask of a run, nodes given by `id`: `opaque` ones no rule may look into; `kept` ones are needed as
-    they are by others, so that nothing is won by taking them apart; `shared` ones have several users, so that what is
-    expensive in them would be computed twice; `inner` ones are products that only another product uses.
+    """What rules may ask of a run, nodes given by `id`: `kept` ones are needed as they are by others, so that nothing
+    is won by taking them apart; `shared` ones have several users, so that what is expensive in them would be computed
+    twice; `inner` ones are products that only another product uses.
     `learned` is where rules note what they found out about a node, `parts` where they note what it is made
     of, and `latest` where they leave what they read of a node for the next rule."""
 
-    opaque: set[int] = field(default_factory=set)
     kept: set[int] = field(default_factory=set)
     shared: set[int] = field(default_factory=set)
     inner: set[int] = field(default_factory=set)
@@ -63,13 +63,9 @@ class Context:
     parts: dict[Expr, Any] = field(default_factory=dict)
     latest: tuple[Expr, Any] | None = None
 
-    def sees(self, node: Expr, op: str) -> bool:
-        """Tell whether a node is of this operator and may be looked into."""
-        return node.op == op and id(node) not in self.opaque
-
     def owns(self, node: Expr, op: str) -> bool:
-        """Tell whether a node is of this operator, may be looked into, and has no other user and no name."""
-        return self.sees(node, op) and id(node) not in self.shared and side.name_of(node) is None
+        """Tell whether a node is of this operator, and has no other user and no name."""
+        return node.op == op and id(node) not in self.shared and side.name_of(node) is None
 
 
 Rewrite: TypeAlias = Callable[[Expr, Context], "Expr | None"]
@@ -108,7 +104,7 @@ def rule(
     def apply(node: Expr, context: Context) -> Expr | None:
         if not may_match(lhs, node):
             return None
-        for bound in match(lhs, node, context.opaque, {}):
+        for bound in match(lhs, node, {}):
             if condition is None or condition.holds(bound, context):
                 return preserved(build(template, bound), node)
         return None
@@ -164,6 +160,11 @@ def order_key(node: Expr) -> bytes:
     return _keys.get(node) or b""
 
 
+def place_like(node: Expr, other: Expr) -> None:
+    """Let a node take another one's place in this order."""
+    _keys[node] = order_key(other)
+
+
 def _own_key(node: Expr) -> bytes:
     h = hashlib.blake2b(f"{node.op}:{node.type}".encode(), digest_size=12)
     for key, value in node.attrs.items():
@@ -185,24 +186,24 @@ _MOST_REWRITES_PER_NODE = 60
 class Rewriter:
     """Rewrites graphs to a fixpoint of its rules; what it learned of a node serves every root that contains it.
 
-    - `opaque`: nodes that stay as they are, and that no rule looks into.
     - `keep`, `share`, `nest`: nodes whose replacements rules must know to be `kept`, `shared`, `inner` (see Context).
+    - `absent`: nodes that no replacement may hold.
     """
 
     def __init__(
-        self, rules: Mapping[str, Sequence[Rule]], opaque: Iterable[Expr] = (), keep: Iterable[Expr] = (),
-        share: Iterable[Expr] = (), nest: Iterable[Expr] = (),
+        self, rules: Mapping[str, Sequence[Rule]], keep: Iterable[Expr] = (), share: Iterable[Expr] = (),
+        nest: Iterable[Expr] = (), absent: Iterable[Expr] = (),
     ) -> None:  # fmt: skip
         self._rules = rules
-        self._stays = {id(n) for n in opaque}
         self._keep = {id(n) for n in keep}
         self._share = {id(n) for n in share}
-        self._alive: list[Expr] = [*opaque, *keep, *share, *nest]
+        self._absent = {id(n) for n in absent}
+        self._alive: list[Expr] = [*keep, *share, *nest, *absent]
         self._normal: dict[int, Expr] = {}
         self._became: dict[int, Expr] = {}
         self._given: set[int] = set()
         self._waiting: set[int] = set()
-        self.context = Context(set(self._stays), inner={id(n) for n in nest})
+        self.context = Context(inner={id(n) for n in nest})
         self.rewrites = 0
         self._most = 0
 
@@ -226,7 +227,7 @@ class Rewriter:
                 continue
             target = self._became.get(key)
             if target is None:
-                missing = [] if key in self._stays else [a for a in node.args if id(a) not in self._normal]
+                missing = [a for a in node.args if id(a) not in self._normal]
                 if missing:
                     stack.extend(reversed(missing))
                     continue
@@ -264,20 +265,27 @@ class Rewriter:
 
     def _step(self, node: Expr) -> Expr:
         """Put in the operands' normal forms, then apply the first rule that fires; the node itself if none does."""
-        if id(node) in self._stays:
-            return node
         new = rebuild(node, tuple(self._normal[id(a)] for a in node.args))
         if new is not node:
+            if self._brings_back(new):
+                return node
             self._record("operands rewritten", node, new)
             return new
         for one in self._rules.get(node.op, ()):
             out = one.apply(node, self.context)
-            if out is not None and out is not node:
+            if out is not None and out is not node and not self._brings_back(out):
                 assert out.type == node.type, f"rule {one.name} changed {node.type} to {out.type}"
                 self.rewrites += 1
                 self._record(one.name, node, out)
                 return out
         return node
+
+    def _brings_back(self, new: Expr) -> bool:
+        """Tell whether a replacement holds a node that must not be there."""
+        return bool(self._absent) and any(id(n) in self._absent for n in topological([new], stop=self._is_normal))
+
+    def _is_normal(self, node: Expr) -> bool:
+        return id(node) in self._normal
 
     def _record(self, rule: str, before: Expr, after: Expr) -> None:
         """Remember where the result, and new nodes inside it, come from.

@@ -3,6 +3,9 @@
 In: one expression or a list, tuple or dict of them. Out: the same structure of equivalent expressions of the same
 types, normal with respect to the rules in `rules/`; a second run changes nothing. `stabilise` is the part that runs
 before a gradient is derived. It must not know how gradients are derived, nor what is compiled.
+
+Variables. What one differentiates by may be any expression; for the rules it is a symbol of its own (`held.py`), and
+nothing is rewritten into the expression that it stands for: a derivative would take one for the other.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import Any
 
 from symgrad import side
 from symgrad.expr import Expr, topological
+from symgrad.held import hold, put_back, substituted
 from symgrad.rewrite import Rewriter, Rule, dispatch
 from symgrad.rules import SCALE, STABILITY, TABLE
 from symgrad.rules.scale import ABSORBING
@@ -28,7 +32,7 @@ def simplify(target: Any, *, wrt: Any = ()) -> Any:
     """Rewrite expressions into what a person would write.
 
     - `target`: an expression, or a list, tuple or dict of them; the result has the same structure, shapes and dtypes.
-    - `wrt`: expressions that stay as they are, and that no rule looks into.
+    - `wrt`: expressions that stay as they are, as variables do: no rule looks into them, nothing else becomes one.
 
     Results agree with the originals over the reals, and wherever the original is finite; rounding may differ.
 
@@ -37,18 +41,28 @@ def simplify(target: Any, *, wrt: Any = ()) -> Any:
     >>> sg.simplify(-(-x) * 1) is x
     True
     """
-    return _mapped(target, lambda nodes: _fixpoint(nodes, _ALL, list(parts(wrt))))
+    return _mapped(target, lambda nodes: _rewritten(nodes, _ALL, list(parts(wrt))))
 
 
 def stabilise(target: Any, wrt: Any = ()) -> Any:
     """Rewrite compositions that lose accuracy or overflow, such as log(softmax(z)), as far as `wrt` stays reachable."""
-    return _mapped(target, lambda nodes: _fixpoint(nodes, _STABLE, list(parts(wrt))))
+    return _mapped(target, lambda nodes: _rewritten(nodes, _STABLE, list(parts(wrt))))
 
 
-def _fixpoint(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], opaque: Sequence[Expr]) -> list[Expr]:
+def _rewritten(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], variables: Sequence[Expr]) -> list[Expr]:
+    """Rewrite with symbols in the place of variables that are no symbols, and put the variables back."""
+    symbols = hold(variables)
+    if not symbols:
+        return _fixpoint(roots, rules)
+    with side.building_at(None):
+        new = _fixpoint(substituted(roots, symbols), rules, list(symbols))
+        return put_back(new, {symbol: node for node, symbol in symbols.items()})
+
+
+def _fixpoint(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], absent: Sequence[Expr] = ()) -> list[Expr]:
     """Run until nothing changes: which values are needed as they are is known only when a pass is over."""
     for _ in range(_MOST_PASSES):
-        rewriter = Rewriter(rules, opaque, *_uses(roots))
+        rewriter = Rewriter(rules, *_uses(roots), absent)
         new = rewriter.run(roots)
         if all(a is b for a, b in zip(new, roots, strict=True)):
             break

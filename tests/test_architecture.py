@@ -22,8 +22,8 @@ TABLE = """
     1 symgrad interval polynomial atoms dimension division indexing shape notation formula
     2 symgrad side surface expr
     3 symgrad ops.structure ops.row ops/ serial
-    4 symgrad pattern rewrite rules/ simplifier request support reverse forward batch vectorise boundary interpreter
-    4 symgrad regions linalg
+    4 symgrad pattern rewrite held rules/ simplifier request support reverse forward batch vectorise boundary
+    4 symgrad interpreter regions linalg
     5 symgrad show/
     6 symgrad nn/
     6 symgrad __init__

@@ -54,7 +54,7 @@ TARGETS = {
     "log det": (sg.log(ROWS["det"](A)), "logdet(A)"),
     "product of exponentials": (e * sg.exp(y), "exp(x + y)"),
     "quotient of exponentials": (e / sg.exp(y), "exp(x - y)"),
-    "over an exponential": (y / e, "y * exp(-x)"),
+    "over an exponential stays": (y / e, "y / exp(x)"),
     "square of an exponential": (e**2, "exp(2 * x)"),
     "tanh's derivative stays": (1 - sg.tanh(x) ** 2, "1 - tanh(x)**2"),
     "power 0": (x**0, "broadcast_to(1, (N, 4))"),

@@ -84,7 +84,7 @@ def commute(node: Expr, context: Context) -> Expr | None:
 
 def _exponentials() -> list[Expr]:
     x, y = (ROWS["exp"](symbol(name, (4,), "float64")) for name in "xy")
-    return [x * y, x / y, ROWS["square"](x), ROWS["sqrt"](x), symbol("z", (4,), "float64") / x]
+    return [x * y, x / y, ROWS["square"](x), ROWS["sqrt"](x)]
 
 
 @structural(
@@ -97,11 +97,9 @@ def merge_exp(node: Expr, context: Context) -> Expr | None:
     x, y = powers[0], powers[-1]
     if node.op in ("square", "sqrt"):
         return None if x is None else ROWS["exp"](ROWS["multiply"](2 if node.op == "square" else 0.5, x))
-    if y is None or y.shape != node.shape:
+    if x is None or y is None or x.shape != node.shape or y.shape != node.shape:
         return None
-    if x is not None and x.shape == y.shape:
-        return ROWS["exp"](ROWS["add" if node.op == "multiply" else "subtract"](x, y))
-    return ROWS["multiply"](node.args[0], ROWS["exp"](ROWS["negative"](y))) if node.op == "divide" else None
+    return ROWS["exp"](ROWS["add" if node.op == "multiply" else "subtract"](x, y))
 
 
 ALGEBRA: tuple[Rule, ...] = (

@@ -43,7 +43,7 @@ def read_chain(node: Expr, context: Context, ops: Collection[str], leaf: Callabl
     left = [LONGEST]
 
     def read(part: Expr, inverted: bool) -> Branch[L] | L:
-        inner = context.sees(part, part.op) if part is node else context.owns(part, part.op)
+        inner = part is node or context.owns(part, part.op)
         if part.op not in ops or not inner or left[0] <= 1:
             return leaf(part, inverted)
         left[0] -= 1

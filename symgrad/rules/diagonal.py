@@ -101,7 +101,7 @@ def _identity_sums() -> list[Expr]:
 def sum_of_identity(node: Expr, context: Context) -> Expr | None:
     """Take the one element of each row that the identity leaves."""
     (whole,) = node.args
-    mask = None if id(whole) in context.opaque else identity_mask(whole)
+    mask = identity_mask(whole)
     if mask is None:
         return None
     summed = [axis for axis in mask.axes[::-1] if axis in node.attrs["axes"]]
@@ -126,7 +126,7 @@ def diagonal_by_row(node: Expr, context: Context) -> Expr | None:
     if mask is None:
         return None
     x, (first, last) = mask.x, mask.axes
-    if not context.sees(x, "reshape") or lies_along(x, node.ndim) != [first]:
+    if x.op != "reshape" or lies_along(x, node.ndim) != [first]:
         return None
     turned = _moved(aligned(x, node.ndim), first, last)
     leading = next((i for i, size in enumerate(turned.shape) if size != 1), 0)
@@ -149,9 +149,9 @@ def identity_times(node: Expr, context: Context) -> Expr | None:
     if not node.dtype.is_float:
         return None
     for this, x in (node.args, node.args[::-1]):
-        if this.op not in ("add", "subtract") or id(this) in context.opaque or id(this) in context.kept or x.ndim == 0:
+        if this.op not in ("add", "subtract") or id(this) in context.kept or x.ndim == 0:
             continue
-        parts = [None if id(part) in context.opaque else _diagonal(part, x) for part in this.args]
+        parts = [_diagonal(part, x) for part in this.args]
         if any(part is not None for part in parts):
             terms = [
                 ROWS["multiply"](x, old) if new is None else new for old, new in zip(this.args, parts, strict=True)
@@ -181,7 +181,7 @@ def _diagonal_products() -> list[Expr]:
 def matmul_of_diagonal(node: Expr, context: Context) -> Expr | None:
     """Multiply rows or columns by numbers, rather than matrices."""
     for place, (this, x) in enumerate((node.args, node.args[::-1])):
-        d = None if id(this) in context.opaque or x.ndim > 2 else diagonal_of(this)
+        d = None if x.ndim > 2 else diagonal_of(this)
         if d is None or not node.dtype.is_float:
             continue
         if literal(d) == 1:

@@ -9,7 +9,7 @@ each node in a run. It must not know what rules make of a fact.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from symgrad.dtypes import BOOL
@@ -39,19 +39,17 @@ def knows(node: Expr, fact: str, context: Context) -> bool:
 
 
 def facts_of(node: Expr, context: Context) -> Facts:
-    """Give all facts known of a node; nothing is asked of what lies below an opaque one."""
+    """Give all facts known of a node."""
     known = context.learned
     if node not in known:
-        opaque = context.opaque
-        ready = id(node) in opaque or all(arg in known for arg in node.args)
-        for below in [node] if ready else topological([node], stop=lambda n: n in known or id(n) in opaque):
+        ready = all(arg in known for arg in node.args)
+        for below in [node] if ready else topological([node], stop=known.__contains__):
             if below not in known:
-                is_opaque = id(below) in opaque
-                known[below] = declared(below) if is_opaque else _own(below, [known[a] for a in below.args], opaque)
+                known[below] = _own(below, [known[a] for a in below.args])
     return known[node]
 
 
-def _own(node: Expr, given: Sequence[Facts], opaque: Collection[int]) -> Facts:
+def _own(node: Expr, given: Sequence[Facts]) -> Facts:
     """Put together what is declared of a node, what its operator says, and what its dtype says."""
     found = declared(node) | ALWAYS.get(node.op, NONE)
     if node.op in KEPT:
@@ -67,7 +65,7 @@ def _own(node: Expr, given: Sequence[Facts], opaque: Collection[int]) -> Facts:
         return found | _of_dtype(node)
     if _rows_sum_to_one(node, given):
         found |= {"rows_sum_to_one"}
-    if node.ndim > 1 and node.shape[-1] == node.shape[-2] and _is_symmetric(node, given, opaque):
+    if node.ndim > 1 and node.shape[-1] == node.shape[-2] and _is_symmetric(node, given):
         found |= {"symmetric"}
     return found | _of_dtype(node)
 
@@ -216,15 +214,15 @@ def _rows_sum_to_one(node: Expr, given: Sequence[Facts]) -> bool:
     return False
 
 
-def _is_symmetric(node: Expr, given: Sequence[Facts], opaque: Collection[int]) -> bool:
+def _is_symmetric(node: Expr, given: Sequence[Facts]) -> bool:
     """Tell whether the last two axes, of one size, may be swapped."""
-    structure, visible = ROWS[node.op].structure, not any(id(a) in opaque for a in node.args)
+    structure = ROWS[node.op].structure
     if isinstance(structure, Map | Cast):
         even = all("symmetric" in facts or _is_even(x) for x, facts in zip(node.args, given, strict=True))
-        return even or _is_diagonal(node) or (visible and ROWS[node.op].commutative and _mirrored(*node.args))
+        return even or _is_diagonal(node) or (ROWS[node.op].commutative and _mirrored(*node.args))
     match node.op:
         case "matmul":
-            return visible and _mirrored(*node.args)  # X.T @ X, X @ X.T
+            return _mirrored(*node.args)  # X.T @ X, X @ X.T
         case "inv" | "broadcast_to":
             return "symmetric" in given[0] and node.args[0].shape[-2:] == node.shape[-2:]
         case "transpose":

@@ -40,7 +40,7 @@ def mask_outward(node: Expr, context: Context) -> Expr | None:
     for this, other in (node.args, node.args[::-1]):
         if other.ndim == 0 and (node.ndim > 0 or other.op in ("constant", "dim")):
             continue
-        if context.sees(this, "where") and id(this) not in context.kept and _is_zero(this.args[2]):
+        if this.op == "where" and id(this) not in context.kept and _is_zero(this.args[2]):
             return ROWS["where"](this.args[0], ROWS["multiply"](other, this.args[1]), constant_node(0, node.dtype))
     return None
 
@@ -57,7 +57,7 @@ def _cast_examples() -> list[Expr]:
 def mask_of_cast(node: Expr, context: Context) -> Expr | None:
     """Read a product with a converted bool as a mask."""
     for this, other in (node.args, node.args[::-1]):
-        if context.sees(this, "astype") and this.args[0].dtype == "bool":
+        if this.op == "astype" and this.args[0].dtype == "bool":
             return ROWS["where"](this.args[0], other, constant_node(0, node.dtype))
     return None
 
@@ -101,7 +101,7 @@ def _converted_examples() -> list[Expr]:
 def cast_of_mask(node: Expr, context: Context) -> Expr | None:
     """Choose between numbers of the right dtype."""
     (choice,) = node.args
-    if not context.sees(choice, "where") or any(a.op != "constant" for a in choice.args[1:]):
+    if choice.op != "where" or any(a.op != "constant" for a in choice.args[1:]):
         return None
     return ROWS["where"](choice.args[0], *(ROWS["astype"](a, dtype=node.dtype) for a in choice.args[1:]))
 
@@ -118,7 +118,7 @@ def _twice_converted() -> list[Expr]:
 def cast_of_bool(node: Expr, context: Context) -> Expr | None:
     """Convert a bool once: every dtype of numbers holds 0 and 1."""
     (inner,) = node.args
-    if not context.sees(inner, "astype") or inner.args[0].dtype is not BOOL or node.dtype is BOOL:
+    if inner.op != "astype" or inner.args[0].dtype is not BOOL or node.dtype is BOOL:
         return None
     return ROWS["astype"](inner.args[0], dtype=node.dtype)
 
@@ -134,7 +134,7 @@ def _nested_examples() -> list[Expr]:
 def mask_of_mask(node: Expr, context: Context) -> Expr | None:
     """Ask both conditions at once."""
     outer, inner, zero = node.args
-    if not (_is_zero(zero) and context.sees(inner, "where") and _is_zero(inner.args[2])) or id(inner) in context.kept:
+    if not (_is_zero(zero) and inner.op == "where" and _is_zero(inner.args[2])) or id(inner) in context.kept:
         return None
     return ROWS["where"](ROWS["logical_and"](outer, inner.args[0]), inner.args[1], zero)
 

@@ -53,10 +53,10 @@ def sum_of_one_hot(node: Expr, context: Context) -> Expr | None:
     """Take the element at each label; both forms refuse a position out of range."""
     (whole,) = node.args
     last = whole.ndim - 1
-    if not context.sees(whole, "multiply") or last not in node.attrs["axes"]:
+    if whole.op != "multiply" or last not in node.attrs["axes"]:
         return None
     for labels, x in (whole.args, whole.args[::-1]):
-        if context.sees(labels, "one_hot") and x.ndim and x.shape[-1] == labels.shape[-1]:
+        if labels.op == "one_hot" and x.ndim and x.shape[-1] == labels.shape[-1]:
             found = _picked(x, labels.args[0])
             if found is not None and x.op != "one_hot":
                 kept = reshaped(found, (*found.shape, 1))
@@ -83,7 +83,7 @@ def _converted_labels() -> list[Expr]:
 def cast_of_one_hot(node: Expr, context: Context) -> Expr | None:
     """Make labels in the dtype in which they are used."""
     (labels,) = node.args
-    if not context.sees(labels, "one_hot") or node.dtype is DType.BOOL:
+    if labels.op != "one_hot" or node.dtype is DType.BOOL:
         return None
     return ROWS["one_hot"](labels.args[0], depth=labels.attrs["depth"], dtype=node.dtype)
 
@@ -120,7 +120,7 @@ def place_number(node: Expr, context: Context) -> Expr | None:
     (value,), position = node.args, node.attrs["starts"]
     if value.shape != (1,) or not isinstance(position[0], int):
         return None
-    if not (context.sees(value, "reshape") or context.sees(value, "broadcast_to")):
+    if value.op not in ("reshape", "broadcast_to"):
         return None
     (number,) = value.args
     if number.ndim or not node.dtype.is_float or not _is_finite(number, context):
@@ -144,7 +144,7 @@ def _has_rows(x: Expr) -> bool:
 def _chosen(p: Product, context: Context) -> Expr | None:
     """Give a product whose left operand is one-hot rows without them."""
     rows, (*places, classes) = in_place(p.x, p.left, context)
-    if not context.sees(rows, "one_hot"):
+    if rows.op != "one_hot":
         return None
     (positions,) = rows.args
     if classes not in p.out:

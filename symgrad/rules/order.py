@@ -215,7 +215,7 @@ def _chains() -> list[Expr]:
 )  # fmt: skip
 def matmul_order(node: Expr, context: Context) -> Expr | None:
     """Multiply a chain of matrices in a cheaper order; the whole chain decides, not the products inside."""
-    if id(node) in context.inner or not any(context.sees(a, op) for a in node.args for op in ("matmul", "transpose")):
+    if id(node) in context.inner or not any(a.op in ("matmul", "transpose") for a in node.args):
         return None
     chain = read_chain(node, context)
     if chain is None:

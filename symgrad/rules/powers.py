@@ -64,7 +64,7 @@ def base_and_exponent(node: Expr, context: Context) -> tuple[Expr, float]:
     exponent = 1.0
     while True:
         outer = _own_exponent(node)
-        if outer is None or id(node) in context.opaque or side.name_of(node) is not None:
+        if outer is None or side.name_of(node) is not None:
             return node, exponent
         if not exponent.is_integer():
             return node, exponent
@@ -295,7 +295,7 @@ def _whole_masks() -> list[Expr]:
 def power_of_mask(node: Expr, context: Context) -> Expr | None:
     """Leave a mask as it is: 0 and 1 are their own powers."""
     (x, *_) = node.args
-    plain = _own_exponent(node) is not None and x.dtype is node.dtype and id(x) not in context.opaque
+    plain = _own_exponent(node) is not None and x.dtype is node.dtype
     return x if plain and _is_mask(x) else None
 
 
@@ -324,7 +324,7 @@ def masked_factor(node: Expr, context: Context) -> Expr | None:
 
 def _opened(factor: Factor, condition: Expr, context: Context) -> Factor:
     inner = factor.node
-    if not context.sees(inner, "where") or inner.args[0] is not condition or side.name_of(inner) is not None:
+    if inner.op != "where" or inner.args[0] is not condition or side.name_of(inner) is not None:
         return factor
     return replace(factor, base=inner.args[1], exponent=1.0)
 
@@ -342,7 +342,7 @@ def active_factor(node: Expr, context: Context) -> Expr | None:
     """Leave out a choice that is made where the other factor is zero anyway."""
     for factor, choice in (node.args, node.args[::-1]):
         x = _rectified(factor, context)
-        if x is None or not context.sees(choice, "where") or choice.shape != x.shape:
+        if x is None or choice.op != "where" or choice.shape != x.shape:
             continue
         condition, c, _ = choice.args
         positive = condition.op == "greater" and condition.args[0] is x and literal(condition.args[1]) == 0
@@ -353,9 +353,9 @@ def active_factor(node: Expr, context: Context) -> Expr | None:
 
 def _rectified(node: Expr, context: Context) -> Expr | None:
     """Give the x of relu(x) or maximum(x, 0)."""
-    if context.sees(node, "relu"):
+    if node.op == "relu":
         return node.args[0]
-    if not context.sees(node, "maximum"):
+    if node.op != "maximum":
         return None
     return next((x for x, zero in (node.args, node.args[::-1]) if literal(zero) == 0), None)
 

@@ -57,7 +57,7 @@ def split(node: Expr, context: Context) -> Scaled:
     What was found is remembered: a product of products is asked for its parts at every level, and in a square both
     times.
     """
-    if not node.dtype.is_float or id(node) in context.opaque or id(node) in context.kept:
+    if not node.dtype.is_float or id(node) in context.kept:
         return Scaled(1.0, node)
     known = context.parts.get(node)
     if known is None:

@@ -113,7 +113,7 @@ def _columns() -> list[Expr]:
 def solve_column(node: Expr, context: Context) -> Expr | None:
     """Solve for a vector rather than a matrix of one column."""
     matrix, right = node.args
-    if right.ndim != matrix.ndim or not context.sees(right, "reshape") or right.args[0].shape != right.shape[:-1]:
+    if right.ndim != matrix.ndim or right.op != "reshape" or right.args[0].shape != right.shape[:-1]:
         return None
     return reshaped(_solved(matrix, right.args[0], node), node.shape)
 
@@ -132,7 +132,7 @@ def _stacked_systems() -> list[Expr]:
 def solve_of_repeated(node: Expr, context: Context) -> Expr | None:
     """Eliminate once in a matrix that a batch repeats."""
     wide = node.args[0]
-    if not context.sees(wide, "broadcast_to") or wide.args[0].shape[-2:] != wide.shape[-2:]:
+    if wide.op != "broadcast_to" or wide.args[0].shape[-2:] != wide.shape[-2:]:
         return None
     (matrix,), batch = wide.args, wide.ndim - 2
     if node.op == "inv":
@@ -162,7 +162,7 @@ def _identity_systems() -> list[Expr]:
 def solve_identity(node: Expr, context: Context) -> Expr | None:
     """Call the solution for the identity the inverse."""
     matrix, right = node.args
-    found = diagonal_of(right) if id(right) not in context.opaque and right.ndim == matrix.ndim else None
+    found = diagonal_of(right) if right.ndim == matrix.ndim else None
     return ROWS["inv"](matrix) if found is not None and literal(found) == 1 else None
 
 
@@ -174,7 +174,7 @@ def _turned_inverses() -> list[Expr]:
 def inv_of_transpose(node: Expr, context: Context) -> Expr | None:
     """Invert the matrix itself, for its inverse may be wanted, too."""
     (turned,) = node.args
-    if not is_transposed(turned) or id(turned) in context.opaque:
+    if not is_transposed(turned):
         return None
     inverse = ROWS["inv"](turned.args[0])
     context.shared.add(id(inverse))  # who else uses it is not known before the next pass

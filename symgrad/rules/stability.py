@@ -42,7 +42,7 @@ def _picked() -> list[Expr]:
 def log_moved_softmax(node: Expr, context: Context) -> Expr | None:
     """Take the logarithm before elements are moved or chosen, where softmax can meet it."""
     (moved,) = node.args
-    if moved.op not in MOVES or not context.sees(moved, moved.op) or not context.sees(moved.args[0], "softmax"):
+    if moved.op not in MOVES or moved.args[0].op != "softmax":
         return None
     probabilities = moved.args[0]
     logarithms = ROWS["log_softmax"](probabilities.args[0], axis=probabilities.attrs["axis"])
@@ -68,7 +68,7 @@ def _softmaxes() -> list[Expr]:
 def softmax_of_exp(node: Expr, context: Context) -> Expr | None:
     """Read normalised exponentials as softmax, which never overflows."""
     e, total = node.args
-    if not context.sees(e, "exp") or not context.sees(total, "sum") or total.args[0] is not e:
+    if e.op != "exp" or total.op != "sum" or total.args[0] is not e:
         return None
     axis = _only_axis(total)
     return None if axis is None else ROWS["softmax"](e.args[0], axis=axis)
@@ -93,7 +93,7 @@ def _shifted() -> list[Expr]:
 def softmax_shift(node: Expr, context: Context) -> Expr | None:
     """Leave out what is the same for all elements: softmax subtracts the greatest by itself."""
     (moved,), axis = node.args, node.attrs["axis"]
-    if not (context.sees(moved, "subtract") or context.sees(moved, "add")):
+    if moved.op not in ("subtract", "add"):
         return None
     x, c = moved.args
     if moved.op == "add" and x.shape != moved.shape:
@@ -115,7 +115,7 @@ def _normalised() -> list[Expr]:
 def log_softmax_of_difference(node: Expr, context: Context) -> Expr | None:
     """Subtract the greatest element before the sum's logarithm, not after."""
     x, total = node.args
-    if not context.sees(total, "logsumexp") or total.args[0] is not x:
+    if total.op != "logsumexp" or total.args[0] is not x:
         return None
     axis = _only_axis(total)
     return None if axis is None else ROWS["log_softmax"](x, axis=axis)
@@ -132,7 +132,7 @@ def _averages() -> list[Expr]:
 def log_mean_exp(node: Expr, context: Context) -> Expr | None:
     """Average exponentials without computing them."""
     (average,) = node.args
-    if not context.sees(average, "mean") or not context.sees(average.args[0], "exp"):
+    if average.op != "mean" or average.args[0].op != "exp":
         return None
     total = ROWS["logsumexp"](average.args[0].args[0], **average.attrs)
     return ROWS["subtract"](total, ROWS["log"](dim_node(reduced_size(average), node.dtype)))
@@ -150,10 +150,10 @@ def _variances() -> list[Expr]:
 def variance(node: Expr, context: Context) -> Expr | None:
     """Square deviations from the mean: the difference of two large numbers loses all digits of a small variance."""
     squares, square = node.args
-    if not context.sees(squares, "mean") or not context.sees(square, "square"):
+    if squares.op != "mean" or square.op != "square":
         return None
     (mean,), (inner,) = square.args, squares.args
-    if not context.sees(mean, "mean") or mean.attrs != squares.attrs or not context.sees(inner, "square"):
+    if mean.op != "mean" or mean.attrs != squares.attrs or inner.op != "square":
         return None
     return ROWS["var"](mean.args[0], **mean.attrs) if inner.args[0] is mean.args[0] else None
 

@@ -55,7 +55,7 @@ def _repeated() -> list[Expr]:
 def sum_of_repeated(node: Expr, context: Context) -> Expr | None:
     """Multiply by the number of repetitions."""
     (wide,) = node.args
-    if not context.sees(wide, "broadcast_to"):
+    if wide.op != "broadcast_to":
         return None
     (x,) = wide.args
     repeated = set(repeated_axes(x.shape, wide.shape)) & set(node.attrs["axes"])
@@ -78,7 +78,7 @@ def _nested() -> list[Expr]:
 def sum_of_sum(node: Expr, context: Context) -> Expr | None:
     """Sum over all axes at once."""
     (inner,) = node.args
-    if not context.sees(inner, "sum") or inner.attrs["keepdims"] != node.attrs["keepdims"]:
+    if inner.op != "sum" or inner.attrs["keepdims"] != node.attrs["keepdims"]:
         return None
     (x,) = inner.args
     left = [a for a in range(x.ndim) if inner.attrs["keepdims"] or a not in inner.attrs["axes"]]
@@ -94,7 +94,7 @@ def _turned() -> list[Expr]:
 def sum_of_transpose(node: Expr, context: Context) -> Expr | None:
     """Sum over the axes where they were, if the others keep their order."""
     (turned,) = node.args
-    if not context.sees(turned, "transpose") or node.attrs["keepdims"]:
+    if turned.op != "transpose" or node.attrs["keepdims"]:
         return None
     order = turned.attrs["axes"]
     rest = [order[a] for a in range(turned.ndim) if a not in node.attrs["axes"]]
@@ -116,7 +116,7 @@ def _placed() -> list[Expr]:
 def sum_of_place(node: Expr, context: Context) -> Expr | None:
     """Add up what was placed, not the zeros around it."""
     (whole,) = node.args
-    if not context.sees(whole, "place"):
+    if whole.op != "place":
         return None
     axes = node.attrs["axes"]
     kept = [a for a in range(whole.ndim) if a not in axes]
@@ -141,7 +141,7 @@ def _row_masks() -> list[Expr]:
 def sum_of_mask(node: Expr, context: Context) -> Expr | None:
     """Choose once, after the sum."""
     (whole,) = node.args
-    if not context.sees(whole, "where") or literal(whole.args[2]) != 0 or whole.args[1].shape != whole.shape:
+    if whole.op != "where" or literal(whole.args[2]) != 0 or whole.args[1].shape != whole.shape:
         return None
     c, x, zero = whole.args
     sizes = (*(1,) * (whole.ndim - c.ndim), *c.shape)
@@ -162,7 +162,7 @@ def _ones() -> list[Expr]:
 
 def unit_axis(x: Expr, context: Context) -> int | None:
     """Give the axis along which a value sums to 1, if one is known."""
-    if context.sees(x, "softmax"):
+    if x.op == "softmax":
         axis: int = x.attrs["axis"]
         return axis
     return x.ndim - 1 if knows(x, "rows_sum_to_one", context) else None

@@ -25,7 +25,7 @@ n = dim("n")
 
 def _added(x: Expr, context: Context) -> tuple[int, ...]:
     """Give the axes of size 1 that a reshape adds, if it does nothing else."""
-    return dropped_axes(x.shape, x.args[0].shape) or () if context.sees(x, "reshape") else ()
+    return dropped_axes(x.shape, x.args[0].shape) or () if x.op == "reshape" else ()
 
 
 def _without(shape: Sequence[Size], dropped: Collection[int]) -> Shape:
@@ -143,7 +143,7 @@ def _restored(x: Expr, inner: Expr, node: Expr, context: Context) -> Expr | None
         return x
     if x.shape != inner.shape:
         return None
-    if context.sees(x, "reshape") and x.args[0].shape == node.shape:
+    if x.op == "reshape" and x.args[0].shape == node.shape:
         return x.args[0]
     dropped = x.op in ("sum", "mean") and context.owns(x, x.op) and not x.attrs["keepdims"]
     if dropped and kept_shape(x.args[0].shape, x.attrs["axes"], True) == node.shape:

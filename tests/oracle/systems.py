@@ -68,12 +68,10 @@ def solution(bounds: Bounds, node: Expr) -> Array:
     moved = applied(inner, applied(change, out) + b.error)
     amplified = _amplified(inner @ change)
     grown = moved * (amplified if out.ndim == matrix.ndim else amplified[..., 0])
-    return _undecided(grown, moved) + rounding(out, 1.0, bounds.float_type(node), moved)
-
-
-def _undecided(error: Array, moved: Array) -> Array:
-    """Leave what was not moved at all where it is; what is no number is undecided."""
-    return np.where(moved == 0, 0.0, np.nan_to_num(error, nan=np.inf, posinf=np.inf))
+    decided = np.nan_to_num(grown, nan=np.inf, posinf=np.inf)
+    if node.op == "triangular_solve":  # substitution: what is exact above a singular row stays so
+        decided = np.where(moved == 0, 0.0, decided)
+    return decided + rounding(out, 1.0, bounds.float_type(node), moved)
 
 
 def _relative_change(bounds: Bounds, node: Expr) -> tuple[Array, Array]:

@@ -72,7 +72,7 @@ def by_rule(seed: int, one: Rule, before: Expr, rng: random.Random, tally: Tally
         return
     inner = [node for node in topological([before])[:-1] if node.args]
     some = {id(node) for node in inner if rng.random() < 0.15}
-    context = rng.choice((Context(), Context(), Context(kept=some), Context(shared=some), Context(opaque=some)))
+    context = rng.choice((Context(), Context(), Context(kept=some), Context(shared=some)))
     try:
         after = one.apply(before, context)
     except Exception as error:  # whatever it is, a rule that raises stops the simplifier
@@ -136,14 +136,8 @@ def by_all(seed: int, one: Rule, before: Expr, rng: random.Random) -> Iterator[F
             return
         yield from judged(
             seed, f"{name}, wrt", RuleClass.REAL, before, free, {"after": free, "wrt": taken},
-            taken if taken.dtype.is_float and is_alone(taken, before) else None,
+            taken if taken.dtype.is_float else None,
         )  # fmt: skip
-
-
-def is_alone(taken: Expr, root: Expr) -> bool:
-    """Tell whether the operands of a node serve it alone: from others a rule may build that very node again."""
-    rest = set(topological([root], stop=lambda node: node is taken))
-    return not any(arg in rest for arg in taken.args if arg.op != "constant")
 
 
 def mirrored(root: Expr, rng: random.Random) -> Expr:

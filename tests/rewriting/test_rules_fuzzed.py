@@ -151,3 +151,24 @@ def test_a_printed_program_is_a_program():
     assert names["before"] is before
     np.testing.assert_array_equal(sg.evaluate(names["before"], names["env"]), [0.5, 0.5])
     assert TABLE[0].apply(before, Context()) is None
+
+
+def test_nothing_is_rewritten_into_a_variable_of_equal_value():
+    A = sg.symbol("A", (3, 3), "float64", facts={"symmetric"})
+    v, s = sg.symbol("v", (3,), "float64"), sg.symbol("s", (), "float64")
+    for h, equal in ((A @ v * 0.5, v @ A * 0.5), (s * (A @ v), (s * A) @ v)):
+        want = sg.grad(sg.sum(h * equal), h, simplify=False)
+        env = {A: np.array([[1.0, 2, 3], [2, 4, 5], [3, 5, 6]]), v: np.array([1.0, 2, 3]), s: 2.0}
+        assert np.array_equal(*sg.evaluate([sg.grad(sg.sum(h * equal), h), want], env))
+        free = sg.simplify(h + equal, wrt=[h])
+        assert len([arg for arg in free.args if arg is h]) == 1
+    s = sg.symbol("s", (2, 3), "float64")
+    h = s.T
+    e, x = sg.sum((s @ h).T * [[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0]])
+    assert np.array_equal(*sg.evaluate([sg.grad(e, h), sg.grad(e, h, simplify=False)], {s: x}))
+    assert sg.simplify((s @ h).T, wrt=h).op == "transpose"
+
+
+def test_a_quotient_by_a_tiny_exponential():
+    z, x = sg.symbol("z", (2,)), sg.symbol("x", (2,))
+    agree(z / sg.exp(x), {z: np.zeros(2, "float32"), x: np.array([-90.0, 1], "float32")})
