@@ -72,10 +72,15 @@ jit.KEPT = 1 << 16  # full long before the measurement begins
 distinct = {distinct}
 for number in range({warm}):
     cycle(number)
-before = resident()
-for number in range({warm}, {warm} + {cycles}):
-    cycle(number)
-print(resident() - before)
+grown = []
+for turn in range(3):  # an allocator may ask for a large piece once; what leaks grows in every turn
+    before = resident()
+    for number in range({cycles} * turn, {cycles} * (turn + 1)):
+        cycle({warm} + number)
+    grown.append(resident() - before)
+    if grown[-1] < {share}:
+        break
+print(min(grown))
 """
 
 
@@ -83,8 +88,8 @@ print(resident() - before)
 @pytest.mark.parametrize("distinct", [0, 1], ids=["same", "distinct"])
 def test_compiled_functions_that_are_dropped_leave_nothing(distinct: int) -> None:
     """A thousand cycles may keep 5 MB: these are fewer, and may keep their share."""
-    cycles = 100
-    assert int(run(GROWTH.format(distinct=distinct, cycles=cycles, warm=30))) < 5_000_000 * cycles // 1000
+    cycles, share = 100, 500_000
+    assert int(run(GROWTH.format(distinct=distinct, cycles=cycles, warm=30, share=share))) < share
 
 
 # --- forks ------------------------------------------------------------------------------------------------------------
