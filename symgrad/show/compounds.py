@@ -1,6 +1,6 @@
 """What a formula shows as one thing although it is several nodes: diag(p), outer(p, q), eye(n), tril(x).
 
-In: nodes. Out: the function's name with its operands; and what the text of a node reads, which is what its operands are
+In: nodes. Out: the phrase that they are together; and what the text of a node reads, which is what its operands are
 for all other nodes. Every pass over a formula follows `reads`, so that no line is made for what is not written. It must
 not know precedences, nor who has a name.
 """
@@ -8,65 +8,47 @@ not know precedences, nor who has a name.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from symgrad import side
 from symgrad.expr import Expr, literal
 from symgrad.rules.identity import diagonal_of, identity_mask, triangle_of
-from symgrad.shape import Size
+from symgrad.show.phrase import Call, Outer
 
-__all__ = ["Compound", "compound", "identity_factor", "reading_order", "reads"]
-
-
-@dataclass(frozen=True, slots=True)
-class Compound:
-    """A function of NumPy's that several nodes together are; eye has a size rather than operands, tril an offset."""
-
-    name: str
-    args: tuple[Expr, ...]
-    size: str = ""
-    offset: Size = 0
-
-    def pieces(self) -> list[str | Expr]:
-        """Give the call in the order of writing."""
-        inside: list[str | Expr] = [self.size] if self.size else []
-        for arg in self.args:
-            inside += [", ", arg] if inside else [arg]
-        return [f"{self.name}(", *inside, ")" if self.offset == 0 else f", {self.offset})"]
+__all__ = ["compound", "identity_factor", "reading_order", "reads"]
 
 
-def compound(node: Expr) -> Compound | None:
+def compound(node: Expr) -> Call | Outer | None:
     """Read a node and some below it as one function.
 
     >>> import symgrad as sg
     >>> a, b = sg.symbol("a", (2,)), sg.symbol("b", (3,))
-    >>> compound(sg.outer(a, b)).name, compound(a + 1)
-    ('outer', None)
+    >>> compound(sg.outer(a, b)).column is a, compound(a + 1)
+    (True, None)
     """
     if node.op == "multiply":
         return _outer(node)
     triangle = triangle_of(node)
     if triangle is not None:
         name, whole, offset = triangle
-        return Compound(name, (whole,), offset=offset)
+        return Call(name, (whole,) if offset == 0 else (whole, str(offset)))
     if node.op not in ("where", "astype") or node.ndim != 2:
         return None
     x = diagonal_of(node)
     if x is None:
         return None
     if literal(x) == 1:
-        return Compound("eye", (), str(node.shape[0]))
-    return Compound("diag", (x,)) if x.ndim else None
+        return Call("eye", (str(node.shape[0]),))
+    return Call("diag", (x,)) if x.ndim else None
 
 
-def _outer(node: Expr) -> Compound | None:
+def _outer(node: Expr) -> Outer | None:
     """Read x[:, None] * y as outer(x, y)."""
     if node.ndim != 2:
         return None
     sides = [_laid_along(x) for x in node.args]
     for (column, down), (row, across) in (sides, sides[::-1]):
         if down == 0 and across == 1:
-            return Compound("outer", (column, row))
+            return Outer(column, row)
     return None
 
 
@@ -80,18 +62,21 @@ def _laid_along(x: Expr) -> tuple[Expr, int | None]:
     return x.args[0], 0 if x.shape == (size, 1) else 1 if x.shape == (1, size) else None
 
 
-def identity_factor(node: Expr) -> str:
-    """Give the text of the mask of where(i == j, x, 0) over the last two axes: eye(n); nothing for any other node."""
+def identity_factor(node: Expr) -> Call | None:
+    """Give the mask of where(i == j, x, 0) over the last two axes as eye(n); None for any other node."""
     mask = identity_mask(node) if node.op == "where" else None
-    return f"eye({node.shape[-1]})" if mask is not None and mask.axes == (node.ndim - 2, node.ndim - 1) else ""
+    is_last = mask is not None and mask.axes == (node.ndim - 2, node.ndim - 1)
+    return Call("eye", (str(node.shape[-1]),)) if is_last else None
 
 
 def reads(node: Expr) -> tuple[Expr, ...]:
     """Give the nodes that are written inside the text of a node."""
     found = compound(node)
+    if isinstance(found, Outer):
+        return found.column, found.row
     if found is not None:
-        return found.args
-    return node.args[1:2] if identity_factor(node) else node.args
+        return tuple(arg for arg in found.args if isinstance(arg, Expr))
+    return node.args if identity_factor(node) is None else node.args[1:2]
 
 
 def reading_order(roots: Iterable[Expr]) -> list[Expr]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from symgrad.expr import Expr, literal
 from symgrad.show.compounds import compound, identity_factor
+from symgrad.show.phrase import Call, Mask
 
 __all__ = ["Factors", "factors", "is_mask", "is_negative", "terms"]
 
@@ -53,11 +54,11 @@ def terms(root: Expr, has_name: HasName) -> list[tuple[int, Expr]]:
 
 @dataclass(slots=True)
 class Factors:
-    """A product: its sign, factors and divisors; masks are conditions, or the text of an identity matrix."""
+    """A product: its sign, factors and divisors; masks are conditions, or identity matrices."""
 
     sign: int = 1
     above: list[Expr] = field(default_factory=list)
-    masks: list[Expr | str] = field(default_factory=list)
+    masks: list[Mask | Call] = field(default_factory=list)
     below: list[Expr] = field(default_factory=list)
 
 
@@ -78,7 +79,7 @@ def factors(root: Expr, has_name: HasName) -> Factors:
             found.sign = -found.sign
             stack.append(node.args[0])
         elif is_mask(node):
-            found.masks.append(identity_factor(node) or node.args[0])
+            found.masks.append(identity_factor(node) or Mask(node.args[0]))
             if node.op == "where" and literal(node.args[1]) != 1:
                 stack.append(node.args[1])
         else:

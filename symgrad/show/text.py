@@ -1,7 +1,7 @@
-"""Expressions as text: mathematics that runs as Python with NumPy, one line for each value that has a name.
+"""Formulas: an expression, or equations and updates, as lines of a notation, one for each value that has a name.
 
-In: an expression, or named equations and updates. Out: lines in the order of their dependencies, `=` aligned. The text
-of a graph is linear in its size, and every pass over it is iterative. It must not know how an operator is written.
+In: an expression, or named equations and updates. Out: lines in the order of their dependencies. The text of a graph is
+linear in its size, and every pass over it is iterative. It must not know how an operator is written.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from symgrad import side
-from symgrad.expr import Expr
-from symgrad.show.forms import Writer
+from symgrad.expr import Expr, TensorType
+from symgrad.shape import format_shape
 from symgrad.show.lines import Line, ordered
 from symgrad.show.naming import Names
+from symgrad.show.notation import Notation, Written, write
+from symgrad.show.python import TEXT
+from symgrad.show.wording import Writer
 from symgrad.surface import PRINTERS
 
 __all__ = ["format_equations", "format_expression", "pprint"]
 
 
-def format_expression(expr: Expr) -> str:
+def format_expression(expr: Expr, *, notation: Notation = TEXT, shapes: bool = False) -> str:
     """Write an expression: let-lines for what is used twice or named, then the expression itself.
+
+    With `shapes`, each line says the shape of its value.
 
     >>> import symgrad as sg
     >>> x, A = sg.symbol("x", (3,)), sg.symbol("A", (3, 3))
@@ -30,11 +35,10 @@ def format_expression(expr: Expr) -> str:
     if not isinstance(expr, Expr):
         raise TypeError(f"an expression is written, not {type(expr).__name__} {expr!r}")
     if side.name_of(expr) is not None and expr.args:
-        return format_equations({str(side.name_of(expr)): expr})
+        return format_equations({str(side.name_of(expr)): expr}, notation=notation, shapes=shapes)
     names = Names([expr], {}, {})
-    writer = Writer(names)
     lines = [Line(names.of(n) or "", n) for n in names.lines]
-    return "\n".join([*_aligned(lines, writer), write(expr, writer)])
+    return _written([*lines, Line("", expr)], Writer(names), notation, shapes)
 
 
 def format_equations(
@@ -42,6 +46,8 @@ def format_equations(
     *,
     updates: Mapping[Any, Expr] | Sequence[tuple[Expr, Expr]] = (),
     names: Mapping[Expr, str] | None = None,
+    notation: Notation = TEXT,
+    shapes: bool = False,
 ) -> str:
     """Write several equations that share parts, in an order in which they can be computed.
 
@@ -49,6 +55,7 @@ def format_equations(
       `format_equations(optimizer.updates(loss, [W]))`.
     - `updates`: pairs (parameter, new value), written `W <- W - ...` after everything that reads the old value.
     - `names`: what parameters and symbols are called, and what shared values are called if they get a line.
+    - `shapes`: whether each line says the shape of its value.
 
     Equations that need less come first; otherwise the given order stays.
 
@@ -75,7 +82,7 @@ def format_equations(
         if stuck is None:
             found.number(line.node for line in lines)
             named = [line.renamed(found) if line in lets else line for line in lines]
-            return "\n".join(_aligned(named, Writer(found)))
+            return _written(named, Writer(found), notation, shapes)
         apart.add(id(stuck.node))
 
 
@@ -102,32 +109,14 @@ def pprint(*expressions: Any) -> None:
 # -- lines --------------------------------------------------------------------------------------------------------
 
 
-def write(node: Expr, writer: Writer, *, defined: bool = False) -> str:
-    """Write a node on one line; what has a name stands under it, but the node itself if it is being `defined`."""
-    out: list[str] = []
-    form = writer.form(node, defined=defined)
-    stack: list[Any] = list(reversed(form.items))
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            out.append(item)
-            continue
-        inner, needed = item
-        form = writer.form(inner)
-        if form.precedence < needed:
-            out.append("(")
-            stack.append(")")
-        stack.extend(reversed(form.items))
-    return "".join(out)
-
-
-def _aligned(lines: Sequence[Line], writer: Writer) -> list[str]:
-    width = max((len(line.name) for line in lines), default=0)
-    return [f"{line.name:{width}} {line.sign} {_right_side(line, writer)}" for line in lines]
-
-
-def _right_side(line: Line, writer: Writer) -> str:
-    return write(line.node, writer, defined=line.defines(writer.names))
+def _written(lines: Sequence[Line], writer: Writer, notation: Notation, shapes: bool) -> str:
+    """Write lines; one without a name is what is shown, and stands out of the columns of the others."""
+    parts = []
+    for line in lines:
+        value = write(line.node, writer, notation, defined=line.name != "" and line.defines(writer.names))
+        shape = format_shape(line.node.shape) if shapes and isinstance(line.node.type, TensorType) else ""
+        parts.append(Written(notation.name(line.name) if line.name else "", line.sign, value, shape))
+    return notation.lines(parts)
 
 
 PRINTERS["text"] = format_expression
