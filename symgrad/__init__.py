@@ -27,7 +27,7 @@ from symgrad.options import Options
 from symgrad.regions import checkpoint, custom_gradient
 from symgrad.reverse import grad, value_and_grad, vjp
 from symgrad.seeds import set_seed
-from symgrad.show import format_equations, pprint
+from symgrad.show import format_equations, latex, pprint
 from symgrad.simplifier import simplify
 from symgrad.vectorise import hessian, jacobian, vmap
 
@@ -52,8 +52,8 @@ __all__ = [  # noqa: PLE0604
     *_ops.__all__, *_LAZY,
     "CompileError", "DTypeError", "Expr", "FormatError", "GradientError", "IndexRangeError", "Options", "Parameter",
     "ShapeError", "SymgradError",
-    "elementwise", "evaluate", "format_equations", "grad", "pprint", "set_seed", "simplify", "value_and_grad", "vjp",
-    "checkpoint", "custom_gradient", "hessian", "hvp", "jacobian", "jvp", "linalg", "vmap",
+    "elementwise", "evaluate", "format_equations", "grad", "latex", "pprint", "set_seed", "simplify",
+    "value_and_grad", "vjp", "checkpoint", "custom_gradient", "hessian", "hvp", "jacobian", "jvp", "linalg", "vmap",
 ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from symgrad.reverse import value_and_grad as value_and_grad
 from symgrad.reverse import vjp as vjp
 from symgrad.seeds import set_seed as set_seed
 from symgrad.show import format_equations as format_equations
+from symgrad.show import latex as latex
 from symgrad.show import pprint as pprint
 from symgrad.simplifier import simplify as simplify
 from symgrad.train import datasets as datasets

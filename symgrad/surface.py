@@ -203,6 +203,12 @@ class Surface:
     def __repr__(self) -> str:
         return PRINTERS["text"](self) if "text" in PRINTERS else f"<{self.op} {self.type}>"
 
+    def _repr_latex_(self) -> str | None:
+        return PRINTERS["latex"](self) if "latex" in PRINTERS else None
+
+    def _repr_html_(self) -> str | None:
+        return PRINTERS["html"](self) if "html" in PRINTERS else None
+
     def __getattr__(self, name: str) -> Any:
         method = OPERATORS.get("." + name)
         if method is None:

@@ -43,7 +43,7 @@ SIMPLIFIED = {
     "fractions": (2 * (1.5 * u - v / 2), "3 * u - v"),
     "difference": (-(u - v), "v - u"),
     "mask twice": (sg.where(s > 0, 1.0, 0.0) * sg.where(s > 0, 1.0, 0.0) * b, "b * [s > 0]"),
-    "mask in a mask": (sg.where(s > 0, sg.where(s > 0, u, 0) / v, 0), "u * [s > 0] / v"),
+    "mask in a mask": (sg.where(s > 0, sg.where(s > 0, u, 0) / v, 0), "u / v * [s > 0]"),
     "sub-gradient": (sg.relu(u) * sg.where(u > 0, 2.0, v), "2 * relu(u)"),
 }  # fmt: skip
 

@@ -54,36 +54,41 @@ def terms(root: Expr, has_name: HasName) -> list[tuple[int, Expr]]:
 
 @dataclass(slots=True)
 class Factors:
-    """A product: its sign, factors and divisors; masks are conditions, or identity matrices."""
+    """A product: its sign, factors and divisors; masks are conditions, or identity matrices.
+
+    A mask guards its value: divisors inside are `guarded`, the others are `below`.
+    """
 
     sign: int = 1
     above: list[Expr] = field(default_factory=list)
     masks: list[Mask | Call] = field(default_factory=list)
+    guarded: list[Expr] = field(default_factory=list)
     below: list[Expr] = field(default_factory=list)
 
 
 def factors(root: Expr, has_name: HasName) -> Factors:
     """Read nested products, quotients and masks as one product."""
     found = Factors()
-    stack = [root]
+    stack = [(root, found.below)]
     while stack:
-        node = stack.pop()
+        node, below = stack.pop()
         if node is not root and (has_name(node) or compound(node) is not None):
             found.above.append(node)
         elif node.op == "multiply":
-            stack += node.args[::-1]
+            stack += [(x, below) for x in node.args[::-1]]
         elif node.op == "divide":
-            found.below.append(node.args[1])
-            stack.append(node.args[0])
+            below.append(node.args[1])
+            stack.append((node.args[0], below))
         elif node.op == "negative":
             found.sign = -found.sign
-            stack.append(node.args[0])
+            stack.append((node.args[0], below))
         elif is_mask(node):
             found.masks.append(identity_factor(node) or Mask(node.args[0]))
             if node.op == "where" and literal(node.args[1]) != 1:
-                stack.append(node.args[1])
+                stack.append((node.args[1], found.guarded))
         else:
             found.above.append(node)
     found.masks.reverse()
+    found.guarded.reverse()
     found.below.reverse()
     return found

@@ -15,12 +15,13 @@ from symgrad.expr import Expr
 from symgrad.show.phrase import Phrase
 
 __all__ = [
-    "AND", "ATOM", "COMPARE", "MATMUL", "OPEN", "OR", "POWER", "PRODUCT", "SUM", "UNARY", "XOR", "Form", "Item",
-    "Notation", "Speaker", "Written", "write",
+    "AND", "ATOM", "COMPARE", "MATMUL", "MODULO", "OPEN", "OR", "POWER", "PRODUCT", "SUM", "UNARY", "XOR", "Form",
+    "Item", "Notation", "Speaker", "Written", "write",
 ]  # fmt: skip
 
-# Python's precedences; MATMUL binds like a product, but only a chain of matrix products may stand to its left.
-OPEN, COMPARE, OR, XOR, AND, SUM, PRODUCT, MATMUL, UNARY, POWER, ATOM = range(11)
+# Python's precedences; MATMUL binds like a product, but only a chain of matrix products may stand to its left. MODULO
+# does, too, but no minus: -x // y is (-x) // y.
+OPEN, COMPARE, OR, XOR, AND, SUM, MODULO, PRODUCT, MATMUL, UNARY, POWER, ATOM = range(12)
 
 Item = str | tuple[Expr, int]
 

@@ -75,13 +75,18 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Product(Phrase):
-    """Factors in the order of writing, masks, then divisors; `contractions` tells which factors are matrix products."""
+    """Factors in the order of writing, masks, then divisors; `contractions` tells which factors are matrix products.
+
+    The first divisors, so many as `guarded` says, stand inside the masks: where they are 0, so may the mask be, whose 0
+    makes the product 0.
+    """
 
     sign: int
     above: tuple[Expr, ...]
     contractions: tuple[bool, ...]
     masks: tuple[Mask | Call, ...]
     below: tuple[Expr, ...]
+    guarded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +98,11 @@ class Quotient(Phrase):
 
 @dataclass(frozen=True, slots=True)
 class MatMul(Phrase):
-    """A product of matrices, or of vectors with them."""
+    """A product of matrices, or of vectors with them; `is_row`: the left one is a vector that stands as a row."""
 
     left: Expr
     right: Expr
+    is_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def data_text(value: Any) -> str:
     if isinstance(value, tuple):
         inside = ", ".join(map(data_text, value))
         return f"({inside},)" if len(value) == 1 else f"({inside})"
-    return str(value)
+    return repr(value) if value.__class__ is str else str(value)
 
 
 def unit_index(source: Sequence[Size], target: Sequence[Size]) -> str | None:

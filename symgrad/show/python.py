@@ -5,7 +5,7 @@ In: phrases. Out: forms, and aligned lines. It must not know nodes' operators.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from symgrad.expr import Expr
@@ -14,6 +14,7 @@ from symgrad.show.notation import (
     ATOM,
     COMPARE,
     MATMUL,
+    MODULO,
     OPEN,
     OR,
     POWER,
@@ -50,20 +51,24 @@ from symgrad.show.plain import data_text
 __all__ = ["BINDING", "TEXT", "aligned", "separated", "signed"]
 
 # How tightly the operators of relations bind; comparisons do not chain.
-BINDING = {"logical_or": OR, "logical_xor": XOR, "logical_and": AND, "floor_divide": PRODUCT, "remainder": PRODUCT}
+BINDING = {"logical_or": OR, "logical_xor": XOR, "logical_and": AND, "floor_divide": MODULO, "remainder": MODULO}
 
 
-def signed(terms: Iterable[tuple[int, Expr | Number]], number: Any) -> tuple[Item, ...]:
-    """Give the items of a sum: its terms with their signs between them."""
+def signed(
+    terms: Iterable[tuple[int, Expr | Number]], number: Callable[[str], str] = str,
+    plus: str = " + ", minus: str = " - ", first: str = "-",
+) -> tuple[Item, ...]:  # fmt: skip
+    """Give the items of a sum: its terms with their signs between them; `first` stands before a negative first one."""
     items: list[Item] = []
     for position, (sign, term) in enumerate(terms):
         if position or sign < 0:
-            items.append((" - " if sign < 0 else " + ") if position else "-")
-        items.append(number(term) if isinstance(term, Number) else (term, PRODUCT))
+            items.append((minus if sign < 0 else plus) if position else first)
+        needed = PRODUCT if sign < 0 and not position else MODULO
+        items.append(number(term.text) if isinstance(term, Number) else (term, needed))
     return tuple(items)
 
 
-def separated(args: Sequence[Expr | str], word: Any = str) -> list[Item]:
+def separated(args: Sequence[Expr | str], word: Callable[[str], str] = str) -> list[Item]:
     """Give operands and words with commas between them."""
     items: list[Item] = []
     for position, arg in enumerate(args):
@@ -79,12 +84,16 @@ def _product(phrase: Product) -> Form:
         items += [" * "] if position else []
         items.append((factor, MATMUL if leading and contracts else UNARY if position else PRODUCT))
         leading = leading and factor.ndim == 0
+    guarded, below = phrase.below[: phrase.guarded], phrase.below[phrase.guarded :]
+    items += ["1"] if guarded and not phrase.above else []
+    for divisor in guarded:  # in front of the mask: its 0 is the last word
+        items += [" / ", (divisor, UNARY)]
     for position, mask in enumerate(phrase.masks):
-        items += [" * "] if phrase.above or position else []
+        items += [" * "] if phrase.above or guarded or position else []
         items += ["[", (mask.condition, OPEN), "]"] if isinstance(mask, Mask) else _call(mask).items
     if not phrase.above and not phrase.masks:
         items.append("1")
-    for divisor in phrase.below:
+    for divisor in below:
         items += [" / ", (divisor, UNARY)]
     alone = len(items) == 3 and not phrase.above and len(phrase.masks) == 1
     return Form(ATOM if alone else PRODUCT, tuple(items))
@@ -133,7 +142,7 @@ FORMS: Mapping[type, Any] = {
     Number: lambda p: Form(UNARY if p.is_negative else ATOM, (p.text,)),
     Words: lambda p: Form(ATOM, (p.text,)),
     SizeOf: _size,
-    Sum: lambda p: Form(SUM, signed(p.terms, lambda number: number.text)),
+    Sum: lambda p: Form(SUM, signed(p.terms)),
     Product: _product,
     Quotient: lambda p: Form(PRODUCT, ("1 / ", (p.below, UNARY))),
     MatMul: lambda p: Form(MATMUL, ((p.left, MATMUL), " @ ", (p.right, UNARY))),

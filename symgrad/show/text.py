@@ -19,7 +19,7 @@ from symgrad.show.python import TEXT
 from symgrad.show.wording import Writer
 from symgrad.surface import PRINTERS
 
-__all__ = ["format_equations", "format_expression", "pprint"]
+__all__ = ["format_equations", "format_expression"]
 
 
 def format_expression(expr: Expr, *, notation: Notation = TEXT, shapes: bool = False) -> str:
@@ -84,26 +84,6 @@ def format_equations(
             named = [line.renamed(found) if line in lets else line for line in lines]
             return _written(named, Writer(found), notation, shapes)
         apart.add(id(stuck.node))
-
-
-def pprint(*expressions: Any) -> None:
-    """Print expressions as mathematics: one after the other, lists and tuples too; a dict prints as equations.
-
-    >>> import symgrad as sg
-    >>> x = sg.symbol("x", (2,))
-    >>> pprint(x * 2, [x + 1])
-    2 * x
-    x + 1
-    >>> pprint({"y": x + 1})
-    y = x + 1
-    """
-    for item in expressions:
-        if isinstance(item, Mapping):
-            print(format_equations(item))
-        elif isinstance(item, list | tuple):
-            pprint(*item)
-        else:
-            print(format_expression(item))
 
 
 # -- lines --------------------------------------------------------------------------------------------------------

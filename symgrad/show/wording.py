@@ -101,7 +101,8 @@ class Writer:
         if len(above) > 1 or found.masks:
             above = [f for f in above if not self._is_one(f)]
         contracts = tuple(self._is_contraction(f) for f in above)
-        return Product(found.sign, tuple(above), contracts, tuple(found.masks), tuple(found.below))
+        below = (*found.guarded, *found.below)
+        return Product(found.sign, tuple(above), contracts, tuple(found.masks), below, len(found.guarded))
 
     def _is_one(self, node: Expr) -> bool:
         return self.names.of(node) is None and literal(node) == 1
@@ -139,8 +140,12 @@ def _call(node: Expr, writer: Writer) -> Phrase:
 
 def _number_last(node: Expr, writer: Writer) -> Phrase:
     """Say maximum(x, 0), as everybody does; the canonical order has numbers first."""
-    args: list[Expr] = sorted(node.args, key=lambda arg: arg.op == "constant")
+    args: list[Expr] = sorted(node.args, key=_is_number)
     return Call(node.op, tuple(args))
+
+
+def _is_number(node: Expr) -> bool:
+    return node.op == "constant"
 
 
 def _reduction(node: Expr, writer: Writer) -> Phrase:
@@ -159,11 +164,21 @@ def _softmax(node: Expr, writer: Writer) -> Phrase:
 
 
 def _relation(node: Expr, writer: Writer) -> Phrase:
-    return Relation(node.op, SIGNS.get(node.op) or ROWS[node.op].symbol, *node.args)
+    args = sorted(node.args, key=_is_number) if node.op in ("equal", "not_equal") else node.args
+    return Relation(node.op, SIGNS.get(node.op) or ROWS[node.op].symbol, *args)
 
 
 def _power(node: Expr, writer: Writer) -> Phrase:
-    return Power(node.args[0], Number("2") if node.op == "square" else node.args[1])
+    if node.op == "square":
+        return Power(node.args[0], Number("2"))
+    base, exponent = node.args
+    return Power(base, Number(number_text(exponent)) if exponent.op == "constant" else exponent)
+
+
+def _matmul(node: Expr, writer: Writer) -> Phrase:
+    left, right = node.args
+    starts_with_row = left.op == "matmul" and left.args[0].ndim == 1 and writer.names.of(left) is None
+    return MatMul(left, right, is_row=left.ndim == 1 and not starts_with_row)
 
 
 def _transpose(node: Expr, writer: Writer) -> Phrase:
@@ -180,7 +195,9 @@ def _reshape(node: Expr, writer: Writer) -> Phrase:
         if tuple(n for n, gone in zip(x.shape, taken, strict=True) if not gone) == node.shape:
             return Index(x.args[0], (_index_text(x, taken),))
     index = unit_index(x.shape, node.shape)
-    return Call("reshape", (x, data_text(node.shape))) if index is None else Index(x, (index,))
+    if index is None or x.op in ("constant", "dim"):  # a number has no index
+        return Call("reshape", (x, data_text(node.shape)))
+    return Index(x, (index,))
 
 
 def _cast(node: Expr, writer: Writer) -> Phrase:
@@ -239,6 +256,12 @@ def _triangular_solve(node: Expr, writer: Writer) -> Phrase:
     return Call(node.op, node.args, {} if node.attrs["lower"] else {"lower": False})
 
 
+def _sorted(node: Expr, writer: Writer) -> Phrase:
+    """Say the order only if it is not the usual one."""
+    descending = {"descending": True} if node.attrs["descending"] else {}
+    return Call(node.op, node.args, {"axis": node.attrs["axis"], **descending})
+
+
 def _diagonal(node: Expr, writer: Writer) -> Phrase:
     """Say the axes unless there are only two."""
     return Call(node.op, node.args, {} if node.ndim == 1 else {"axis1": -2, "axis2": -1})
@@ -274,7 +297,7 @@ PHRASES: dict[str, PhraseOf] = {
     **dict.fromkeys((*COMPARISONS, *SIGNS), _relation),
     "logical_not": lambda node, writer: Not(node.args[0]),
     "reciprocal": lambda node, writer: Quotient(node.args[0]),
-    "matmul": lambda node, writer: MatMul(*node.args),
+    "matmul": _matmul,
     "transpose": _transpose, "reshape": _reshape, "astype": _cast, "where": _where, "slice": _slice,
     "broadcast_to": lambda node, writer: Call("broadcast_to", (node.args[0], data_text(node.shape))),
     "concatenate": lambda node, writer: Call("concatenate", node.args, {"axis": node.attrs["axis"]}, is_listed=True),
@@ -285,6 +308,7 @@ PHRASES: dict[str, PhraseOf] = {
     "checkpoint": lambda node, writer: Call(node.op, node.args[: node.attrs["count"]]),
     "recompute": lambda node, writer: Call(node.op, node.args[:1]),
     "contract": _contract, "diagonal": _diagonal, "triangular_solve": _triangular_solve,
+    "sort": _sorted, "argsort": _sorted,
     "assume": lambda node, writer: writer.phrase(node.args[0]),
     "arange": _arange, "constant": lambda node, writer: Number(number_text(node)), "dim": _dim, "buffer": _buffer,
     "project": lambda node, writer: Index(node.args[0], (str(node.attrs["item"]),)),
