@@ -20,11 +20,11 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 STALE := stale
 endif
 
-.PHONY: help mnist test fuzz bench lint clean stale
+.PHONY: help mnist test fuzz bench lint check-latex clean stale
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 mnist: $(STAMP)  ## train the reference network on MNIST and print its gradients
 	$(BIN)/python examples/02_mnist.py
@@ -42,6 +42,10 @@ bench: $(STAMP)  ## measure what the README claims
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m mypy
+
+check-latex: $(STAMP)  ## let KaTeX read our LaTeX, and write a page of it (needs npm)
+	@mkdir -p build/katex && npm install --silent --no-audit --prefix build/katex katex@0.16
+	cd tests && KATEX=../build/katex ../$(BIN)/python -m latex ../build/formulas.html
 
 clean:  ## remove the environment and everything that was generated
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

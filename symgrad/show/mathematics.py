@@ -139,8 +139,13 @@ def notation_of(title: str, markup: Markup) -> Notation:
 # -- products ----------------------------------------------------------------------------------------------------------
 
 
-def _beside(m: Markup, factors: Sequence[tuple[Expr, bool]], masks: Sequence[Mask | Call]) -> list[Item]:
-    """Set factors: scalars side by side, arrays with the sign of the elementwise product between them."""
+def _beside(
+    m: Markup, factors: Sequence[tuple[Expr, bool]], masks: Sequence[Mask | Call], single: int = PRODUCT
+) -> list[Item]:
+    """Set factors: scalars side by side, arrays with the sign of the elementwise product between them.
+
+    `single` is the precedence that a factor must have which is the only one.
+    """
     parts: list[tuple[Items, str]] = []  # items, and of what kind: number, scalar or array
     alone = len(factors) == 1 and not masks
     for factor, contracts in factors:
@@ -148,7 +153,7 @@ def _beside(m: Markup, factors: Sequence[tuple[Expr, bool]], masks: Sequence[Mas
         is_last = factor is factors[-1][0] and not masks
         least = MATMUL if contracts and (kind == "array" or is_last) else UNARY
         if alone or (is_last and factor.op in BIG):
-            least = PRODUCT
+            least = single if alone else PRODUCT
         parts.append(([(factor, least)], kind))
     for mask in masks:
         items = m.fenced("[", [(mask.condition, OPEN)], "]") if isinstance(mask, Mask) else _call(m, mask).items
@@ -179,11 +184,11 @@ def _product(m: Markup, p: Product) -> Form:
         return Form(PRODUCT, (*minus, *_beside(m, factors, p.masks), *rest))
     scalars = [f for f in factors if f[0].ndim == 0]
     arrays = [f for f in factors if f[0].ndim > 0]
-    below = _beside(m, [(divisor, False) for divisor in p.below], ())
+    below = _beside(m, [(divisor, False) for divisor in p.below], (), OPEN)
     if all(divisor.ndim == 0 for divisor in p.below) and (arrays or p.masks):  # numbers go before matrices
-        front = m.fraction(_beside(m, scalars, ()), below)
+        front = m.fraction(_beside(m, scalars, (), OPEN), below)
         return Form(PRODUCT, (*minus, *front, m.thin, *_beside(m, arrays, p.masks)))
-    return Form(PRODUCT if minus else UNARY, (*minus, *m.fraction(_beside(m, factors, p.masks), below)))
+    return Form(PRODUCT if minus else UNARY, (*minus, *m.fraction(_beside(m, factors, p.masks, OPEN), below)))
 
 
 def _quotient(m: Markup, p: Quotient) -> Form:
@@ -210,6 +215,10 @@ def _power(m: Markup, p: Power) -> Form:
 # -- functions ---------------------------------------------------------------------------------------------------------
 
 
+def _operands(m: Markup, p: Call) -> list[Item]:
+    return separated(p.args, m.argument, m.sign(","))
+
+
 def _axis(m: Markup, axis: Any) -> Items:
     axes = axis if isinstance(axis, tuple) else (axis,)
     return [m.axis(", ".join(map(str, axes)))] if axes else [m.sign("∅")]
@@ -224,7 +233,7 @@ def _reduced(m: Markup, p: Call) -> Form:
 
 
 def _enclosed(m: Markup, p: Call) -> Form:
-    items = m.fenced(ENCLOSURES[p.function][0], separated(p.args), ENCLOSURES[p.function][1])
+    items = m.fenced(ENCLOSURES[p.function][0], _operands(m, p), ENCLOSURES[p.function][1])
     return Form(ATOM, tuple(m.subscript(items, _axis(m, p.keywords["axis"])) if "axis" in p.keywords else items))
 
 
@@ -251,7 +260,7 @@ def _identity(m: Markup, p: Call) -> Form:
 
 SPECIAL: Final[Mapping[str, Callable[[Markup, Call], Form]]] = {
     **dict.fromkeys(BIG, _reduced), **dict.fromkeys(ENCLOSURES, _enclosed), "exp": _exp, "inv": _inverse,
-    "where": _chosen, "eye": _identity, "sqrt": lambda m, p: Form(POWER, tuple(m.root(separated(p.args)))),
+    "where": _chosen, "eye": _identity, "sqrt": lambda m, p: Form(POWER, tuple(m.root(_operands(m, p)))),
 }  # fmt: skip
 
 
@@ -264,9 +273,9 @@ def _call(m: Markup, p: Call) -> Form:
     keywords = {key: value for key, value in p.keywords.items() if key != "keepdims"}
     if "axis" in keywords:
         head = m.subscript(head, _axis(m, keywords.pop("axis")))
-    inside = separated(p.args, m.argument)
+    inside = _operands(m, p)
     words = ", ".join(f"{key}={data_text(value)}" for key, value in keywords.items())
-    inside += [", "] if words and inside else []
+    inside += [m.sign(",")] if words and inside else []
     inside += [m.plain(words)] if words else []
     return Form(ATOM, (*head, *m.fenced("(", inside, ")")))
 

@@ -5,6 +5,7 @@ In: phrases, by way of `mathematics`. Out: a `<math>` element; several lines are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Final
@@ -17,6 +18,13 @@ from symgrad.show.spelling import spelled
 __all__ = ["MATHML"]
 
 FENCES = frozenset("()[]|‖⌊⌋⌈⌉")
+SIZE_SIGNS = {"*": "\u2062", "**": "^", "//": "÷", "%": "mod", "-": "−"}  # a product of sizes has no sign
+LEFT, RIGHT = (f'<mtd style="text-align:{side}">' for side in ("left", "right"))
+
+
+def _size_part(part: str) -> str:
+    """Set a number, or a sign, of a size."""
+    return f"<mn>{part}</mn>" if part.isdigit() else f"<mo>{SIZE_SIGNS.get(part, part)}</mo>"
 
 
 def _identifier(letters: str) -> str:
@@ -55,6 +63,8 @@ class MathML(Markup):
         """Set an operator or a bracket."""
         if sign == "unary -":
             return '<mo form="prefix">−</mo>'
+        if sign == ",":
+            return '<mo separator="true">,</mo>'
         if sign == "raised ⊙":
             return '<mo lspace="0" rspace="0">⊙</mo>'
         if sign in FENCES:
@@ -68,12 +78,13 @@ class MathML(Markup):
         return f"<mtext>{escape(text)}</mtext>"
 
     def size(self, text: str) -> str:
-        """Set a size."""
-        return f"<mtext>{escape(text)}</mtext>"
+        """Set a size: its names are letters."""
+        parts = re.findall(r"[A-Za-z_]\w*|\d+|\*\*|//|[-+*%()]", text)
+        return "".join(self.name(p) if p[0].isalpha() or p[0] == "_" else _size_part(p) for p in parts)
 
     def axis(self, axes: str) -> str:
         """Set axes."""
-        return f"<mtext>axis </mtext><mn>{axes}</mn>"
+        return f"<mtext>axis\u00a0{axes}</mtext>"
 
     def fraction(self, above: Items, below: Items) -> Items:
         """Set a fraction."""
@@ -94,8 +105,8 @@ class MathML(Markup):
     def cases(self, condition: Expr, then: Expr, otherwise: Expr) -> Items:
         """Set a choice as cases."""
         return [
-            '<mrow><mo fence="true">{</mo><mtable columnalign="left"><mtr><mtd>', (then, OPEN),
-            "</mtd><mtd><mtext>if </mtext>", (condition, OPEN), "</mtd></mtr><mtr><mtd>", (otherwise, OPEN),
+            '<mrow><mo fence="true" form="prefix">{</mo><mtable displaystyle="true"><mtr><mtd>', (then, OPEN),
+            "</mtd><mtd><mtext>if\u00a0</mtext>", (condition, OPEN), "</mtd></mtr><mtr><mtd>", (otherwise, OPEN),
             "</mtd><mtd><mtext>otherwise</mtext></mtd></mtr></mtable></mrow>",
         ]  # fmt: skip
 
@@ -108,14 +119,14 @@ class MathML(Markup):
         if len(lines) == 1 and not lines[0].name and not lines[0].shape:
             return f'<math display="block"><mrow>{lines[0].value}</mrow></math>'
         rows = "".join(map(_row, lines))
-        return f'<math display="block"><mtable columnalign="right center left left">{rows}</mtable></math>'
+        return f'<math display="block"><mtable displaystyle="true">{rows}</mtable></math>'
 
 
 def _row(line: Written) -> str:
     sign = {"=": "=", "<-": "←"}[line.sign]
-    left = f"<mtd>{line.name}</mtd><mtd><mo>{sign}</mo></mtd>" if line.name else "<mtd></mtd><mtd></mtd>"
-    shape = f"<mtd><mtext>{escape(line.shape)}</mtext></mtd>" if line.shape else ""
-    return f"<mtr>{left}<mtd><mrow>{line.value}</mrow></mtd>{shape}</mtr>"
+    left = f"{RIGHT}{line.name}</mtd><mtd><mo>{sign}</mo></mtd>" if line.name else "<mtd></mtd><mtd></mtd>"
+    shape = f"{LEFT}<mtext>{escape(line.shape)}</mtext></mtd>" if line.shape else ""
+    return f"<mtr>{left}{LEFT}<mrow>{line.value}</mrow></mtd>{shape}</mtr>"
 
 
 MATHML: Final[Notation] = notation_of("mathml", MathML())

@@ -68,11 +68,11 @@ def signed(
     return tuple(items)
 
 
-def separated(args: Sequence[Expr | str], word: Callable[[str], str] = str) -> list[Item]:
+def separated(args: Sequence[Expr | str], word: Callable[[str], str] = str, comma: str = ", ") -> list[Item]:
     """Give operands and words with commas between them."""
     items: list[Item] = []
     for position, arg in enumerate(args):
-        items += [", "] if position else []
+        items += [comma] if position else []
         items.append(word(arg) if isinstance(arg, str) else (arg, OPEN))
     return items
 

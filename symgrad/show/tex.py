@@ -20,7 +20,7 @@ SIGNS = {
     "+": " + ", "-": " - ", "unary -": "-", "⊙": r" \odot ", "raised ⊙": r"\odot ", "·": r" \cdot ", "/": " / ",
     "(": r"\left(", ")": r"\right)", "[": r"\left[", "]": r"\right]", "|": "|", "‖": r"\|", "⌊": r"\left\lfloor ",
     "⌋": r"\right\rfloor ", "⌈": r"\left\lceil ", "⌉": r"\right\rceil ", "⊤": r"\top", "¬": r"\lnot ",
-    "∅": r"\emptyset", "∑": r"\sum", "∏": r"\prod",
+    ",": ", ", "∅": r"\emptyset", "∑": r"\sum", "∏": r"\prod",
     "=": " = ", "≠": r" \ne ", "<": " < ", "≤": r" \le ", ">": " > ", "≥": r" \ge ",
     "∧": r" \land ", "∨": r" \lor ", "⊕": r" \oplus ", "mod": r" \bmod ",
 }  # fmt: skip
@@ -44,7 +44,9 @@ def escaped(text: str) -> str:
 
 
 def _letters(letters: str) -> str:
-    return GREEK.get(letters) or (letters if len(letters) == 1 else rf"\mathrm{{{escaped(letters)}}}")
+    if len(letters) == 1:
+        return GREEK.get(letters, letters)
+    return rf"\{'mathrm' if letters.isascii() else 'text'}{{{escaped(letters)}}}"
 
 
 class TeX(Markup):
@@ -59,7 +61,7 @@ class TeX(Markup):
         order = f"^{{{parts.differential}}}" if parts.differential > 1 else ""
         differential = rf"\mathrm{{d}}{order}" if parts.differential else ""
         base = _letters(parts.letters)
-        below = ",".join(_letters(part) if part.isalpha() else part for part in parts.subscript.split(","))
+        below = ",".join(part if part.isdigit() else _letters(part) for part in parts.subscript.split(",") if part)
         return f"{differential}{base}_{{{below}}}" if below else f"{differential}{base}"
 
     def word(self, text: str) -> str:
@@ -122,12 +124,12 @@ class TeX(Markup):
     def lines(self, lines: Sequence[Written]) -> str:
         """Align lines at their signs."""
         if len(lines) == 1 and not lines[0].name:
-            return lines[0].value + self._shape(lines[0])
-        rows = [f"  {_left(line)}{line.value}{self._shape(line)}" for line in lines]
+            return lines[0].value + self._shape(lines[0], r"\quad ")
+        rows = [f"  {_left(line)}{line.value}{self._shape(line, ' &&')}" for line in lines]
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
-    def _shape(self, line: Written) -> str:
-        return rf" &&\quad {self.plain(line.shape)}" if line.shape else ""
+    def _shape(self, line: Written, before: str) -> str:
+        return before + r"\quad " + self.plain(line.shape) if line.shape else ""
 
 
 def _left(line: Written) -> str:

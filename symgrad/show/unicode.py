@@ -17,7 +17,7 @@ from symgrad.show.spelling import spelled
 __all__ = ["UNICODE"]
 
 SIGNS = {
-    "unary -": "-", "raised ⊙": "", "⊤": "ᵀ", "|": "|", "‖": "‖", "¬": "¬", "∅": "∅", "∑": "∑", "∏": "∏",
+    ",": ", ", "unary -": "-", "raised ⊙": "", "⊤": "ᵀ", "|": "|", "‖": "‖", "¬": "¬", "∅": "∅", "∑": "∑", "∏": "∏",
     **{bracket: bracket for bracket in "()[]⌊⌋⌈⌉"},
 }  # fmt: skip
 RAISED = str.maketrans("0123456789-+", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺")
