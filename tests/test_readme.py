@@ -1,4 +1,4 @@
-"""The README runs: its `python` blocks in order, as one session; a `text` block after one is what that block prints.
+"""The README and the chapters run: `python` blocks in order, as one session; a `text` block after one is its output.
 
 In a `text` block `...` stands for anything, as in doctests. A fence with any other info string is not run.
 """
@@ -14,7 +14,8 @@ import pytest
 import symgrad as sg
 from symgrad.ops.row import ROWS
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/backpropagation.md")
 FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -30,7 +31,7 @@ class Block:
 
 def blocks(text: str) -> list[Block]:
     fences = list(FENCE.finditer(text))
-    following = [*fences[1:], None]
+    following = [*fences[1:], None] if fences else []
     return [
         Block(
             line=text.count("\n", 0, fence.start("body")) + 1,
@@ -47,9 +48,14 @@ def test_blocks_are_found_with_their_output():
     assert blocks(text) == [Block(3, "x = 1\n", None), Block(7, "print(x)\n", "1\n")]
 
 
+def test_every_page_with_code_is_run():
+    pages = [p for p in (ROOT / "docs").rglob("*.md") if blocks(p.read_text(encoding="utf8"))]
+    assert {p.relative_to(ROOT).as_posix() for p in pages} <= set(PAGES)
+
+
 @pytest.fixture
 def _own_rows_are_forgotten():
-    """Take back the operators that the README defines."""
+    """Take back the operators that a page defines."""
     before = set(ROWS)
     yield
     for name in set(ROWS) - before:
@@ -57,16 +63,17 @@ def _own_rows_are_forgotten():
 
 
 @pytest.mark.usefixtures("_own_rows_are_forgotten")
-def test_the_readme_runs(capsys, tmp_path, monkeypatch):
-    session = {"__name__": "readme"}
-    found = blocks(README.read_text(encoding="utf8"))
-    assert found, "the README shows no code"
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs(page, capsys, tmp_path, monkeypatch):
+    session = {"__name__": "page"}
+    found = blocks((ROOT / page).read_text(encoding="utf8"))
+    assert found, f"{page} shows no code"
     monkeypatch.chdir(tmp_path)
     sg.set_seed(0)  # as in a fresh process: other tests have drawn keys
     for block in found:
         tree = ast.increment_lineno(ast.parse(block.code), block.line - 1)
-        exec(compile(tree, str(README), "exec"), session)
+        exec(compile(tree, str(ROOT / page), "exec"), session)
         printed = capsys.readouterr().out
         if block.expected is None or doctest.OutputChecker().check_output(block.expected, printed, OPTIONS):
             continue
-        pytest.fail(f"README.md:{block.line} promises\n{block.expected}\nbut prints\n{printed}")
+        pytest.fail(f"{page}:{block.line} promises\n{block.expected}\nbut prints\n{printed}")

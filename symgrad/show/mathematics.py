@@ -62,7 +62,6 @@ class Markup(ABC):
     brackets: tuple[str, str] = ("(", ")")
     stacks: bool = True  # whether a fraction has a bar with its parts above and below
     thin: str = " "  # between factors side by side
-    gap: str = " "  # behind a large operator
 
     @abstractmethod
     def name(self, name: str) -> str:
@@ -152,9 +151,7 @@ def _beside(
         kind = "number" if factor.op in ("constant", "dim") else "scalar" if factor.ndim == 0 else "array"
         is_last = factor is factors[-1][0] and not masks
         least = MATMUL if contracts and (kind == "array" or is_last) else UNARY
-        if alone or (is_last and factor.op in BIG):
-            least = single if alone else PRODUCT
-        parts.append(([(factor, least)], kind))
+        parts.append(([(factor, single if alone else least)], kind))
     for mask in masks:
         items = m.fenced("[", [(mask.condition, OPEN)], "]") if isinstance(mask, Mask) else _call(m, mask).items
         parts.append((items, "array"))
@@ -225,11 +222,11 @@ def _axis(m: Markup, axis: Any) -> Items:
 
 
 def _reduced(m: Markup, p: Call) -> Form:
-    """Set a sum or a product over axes."""
+    """Set a sum or a product over axes; the brackets say where it ends."""
     big: Items = [m.sign(BIG[p.function])]
     if "axis" in p.keywords:
         big = m.subscript(big, _axis(m, p.keywords["axis"]))
-    return Form(PRODUCT, (*big, m.gap, *((arg, MATMUL) for arg in p.args if isinstance(arg, Expr))))
+    return Form(ATOM, (*big, *m.fenced("(", _operands(m, p), ")")))
 
 
 def _enclosed(m: Markup, p: Call) -> Form:

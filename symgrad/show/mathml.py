@@ -34,7 +34,6 @@ def _identifier(letters: str) -> str:
 class MathML(Markup):
     """Elements of presentation MathML."""
 
-    gap = ""
     thin = '<mspace width="0.17em"/>'
 
     def name(self, name: str) -> str:

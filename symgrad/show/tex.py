@@ -53,7 +53,6 @@ class TeX(Markup):
     """TeX's commands."""
 
     thin = r"\, "
-    gap = " "
 
     def name(self, name: str) -> str:
         """Set a name: subscripts below, differentials upright, words upright."""
