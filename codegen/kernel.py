@@ -14,19 +14,18 @@ from typing import Any
 import numpy as np
 
 from codegen.elements import Operand
-from codegen.ir import Access
-from codegen.memory import Lifetime, aligned_empty, plan
+from codegen.memory import aligned_empty
 from codegen.pipeline import Compiled, Step
+from codegen.places import ARENA, MemoryPlan, Places, operand_bytes, plan_memory
 from codegen.poison import READ, READ_WRITE, Fence
-from codegen.program import STATUS, Arg, Launch, Loop, Record, Table, encode, epochs
+from codegen.program import Launch, Loop, Record, Table, encode
 from codegen.scratch import scratch_bytes
 from codegen.threads import Status, team
 from symgrad.buffers import ALIGNMENT
 from symgrad.expr import Buffer, Expr, Parameter
 from symgrad.ops.row import label
-from symgrad.shape import evaluate, product
+from symgrad.shape import evaluate
 
-ARENA = 1_000_000  # the slot of the arena; inputs and outputs have the slots 0, 1, ...
 LOOP = 0
 
 
@@ -85,6 +84,21 @@ class Fences:
         return status
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Launches:
+    """A program in pieces: a table for each launch, and one for all of them."""
+
+    tables: tuple[Table, ...]
+    whole: Table
+    keep: Any = field(repr=False)  # what the addresses in the tables point to
+
+    def use(self, addresses: Sequence[int]) -> None:
+        """Set the addresses of the inputs and outputs."""
+        for table in (*self.tables, self.whole):
+            for slot, address in enumerate(addresses):
+                table.patch(slot, address)
+
+
 @dataclass(frozen=True, slots=True)
 class Iteration:
     """What moves from one iteration of the minibatch loop to the next: bytes per slot."""
@@ -94,25 +108,38 @@ class Iteration:
 
 def bind(compiled: Compiled, dims: Mapping[str, int], iteration: Iteration | None = None) -> Bound:
     """Plan the memory of a program for these dimensions; with an iteration it is a loop that `patch_loop` sets."""
-    places = _Places(compiled, iteration.strides if iteration is not None else {})
-    steps = _with_barriers(compiled.steps, places)
-    sketch: list[Record] = [Launch(0, (), barrier=barrier, guard=s.is_guard) for s, barrier in steps]
-    order = epochs([Loop(1, tuple(sketch))] if iteration is not None else sketch)
-    arena = plan(_lifetimes(compiled.steps, order, places, dims))
-    scratch = max((evaluate(scratch_bytes(s.kernel), dims) for s in compiled.steps), default=0)
+    places = Places(compiled, iteration.strides if iteration is not None else {})
+    memory = plan_memory(compiled, places, dims, iteration is not None)
+    fences: dict[Operand, Fence] = {}
     if compiled.poison:
-        places.fences = _fenced(compiled, places, dims, iteration is None)
-    records = [_launch(compiled, s, barrier, places, arena.offsets, dims) for s, barrier in steps]
-    program: list[Record] = [Loop(0, tuple(records), slot=LOOP)] if iteration is not None else list(records)
-    table = encode(program, scratch=scratch)
+        fences = _fenced(compiled, places, dims, iteration is None)
+        places.addresses = {place: fence.address for place, fence in fences.items()}
+    records = _records(compiled, places, memory, dims)
+    program: list[Record] = [Loop(0, tuple(records), slot=LOOP)] if iteration is not None else records
+    table = encode(program, scratch=memory.scratch)
     if compiled.poison:
-        return Bound(table, aligned_empty(0), compiled, _fences(compiled, places, table))
-    memory = aligned_empty(max(arena.size, 64))
-    table.patch(ARENA, memory.ctypes.data)
-    return Bound(table, memory, compiled)
+        return Bound(table, aligned_empty(0), compiled, _fences(compiled, places, fences, table))
+    arena = aligned_empty(memory.size)
+    table.patch(ARENA, arena.ctypes.data)
+    return Bound(table, arena, compiled)
 
 
-def _fenced(compiled: Compiled, places: _Places, dims: Mapping[str, int], with_slots: bool) -> dict[Operand, Fence]:
+def bind_launches(compiled: Compiled, dims: Mapping[str, int], parameters: Mapping[Parameter, np.ndarray]) -> Launches:
+    """Plan a program whose launches are run one by one, on other memory in place of its parameters'."""
+    places = Places(compiled)
+    memory = plan_memory(compiled, places, dims)
+    places.addresses = {p: array.ctypes.data for p, array in parameters.items()}
+    records = _records(compiled, places, memory, dims)
+    own = [evaluate(scratch_bytes(step.kernel), dims) for step in compiled.steps]
+    tables = tuple(encode([record], scratch=scratch) for record, scratch in zip(records, own, strict=True))
+    whole = encode(records, scratch=memory.scratch)
+    arena = aligned_empty(memory.size)
+    for table in (*tables, whole):
+        table.patch(ARENA, arena.ctypes.data)
+    return Launches(tables, whole, (compiled, arena, dict(parameters)))
+
+
+def _fenced(compiled: Compiled, places: Places, dims: Mapping[str, int], with_slots: bool) -> dict[Operand, Fence]:
     """Give every operand memory of its own between unmapped pages; a loop moves over its inputs and outputs."""
     fences: dict[Operand, Fence] = {}
     for step in compiled.steps:
@@ -120,7 +147,7 @@ def _fenced(compiled: Compiled, places: _Places, dims: Mapping[str, int], with_s
             place = places.memory(operand)
             if place in fences or operand in places.flags or (operand in places.slots and not with_slots):
                 continue
-            fences[place] = Fence(_named(place), _bytes(place, dims), place.dtype.size)
+            fences[place] = Fence(_named(place), operand_bytes(place, dims), place.dtype.size)
     for place, fence in fences.items():
         if isinstance(place, Buffer):
             fence.read(place.array.ctypes.data)
@@ -132,104 +159,31 @@ def _named(operand: Operand) -> str:
     return label(operand) if isinstance(operand, Expr) else "a temporary"
 
 
-def _fences(compiled: Compiled, places: _Places, table: Table) -> Fences:
+def _fences(compiled: Compiled, places: Places, memory: Mapping[Operand, Fence], table: Table) -> Fences:
     """Sort the memory of a poisoned program by what happens to it around a run."""
     written = {id(p) for p in compiled.updated.values()}
     scratch = Fence("the scratch of a thread", table.block, ALIGNMENT)
     table.use_private(scratch.bytes)
-    slots = {slot: places.fences[node] for node, slot in places.slots.items() if node in places.fences}
+    slots = {slot: memory[node] for node, slot in places.slots.items() if node in memory}
     inputs = {slot: fence for slot, fence in slots.items() if slot < len(compiled.inputs)}
     results = {slot: fence for slot, fence in slots.items() if slot not in inputs}
     parameters = [
         (place.buffer.ctypes.data, fence, id(place) in written)
-        for place, fence in places.fences.items()
+        for place, fence in memory.items()
         if isinstance(place, Parameter)
     ]
     kept = {id(f) for f in slots.values()}
-    owned = [f for o, f in places.fences.items() if not isinstance(o, Buffer | Parameter) and id(f) not in kept]
-    return Fences(places.fences, [*owned, scratch], inputs, results, parameters)
+    owned = [f for o, f in memory.items() if not isinstance(o, Buffer | Parameter) and id(f) not in kept]
+    return Fences(memory, [*owned, scratch], inputs, results, parameters)
 
 
-class _Places:
-    """Where operands live: slots for inputs and outputs, fixed memory for parameters and constants, else the arena."""
-
-    def __init__(self, compiled: Compiled, strides: Mapping[int, int]) -> None:
-        self.strides = strides
-        self.slots = {node: slot for slot, node in enumerate((*compiled.inputs, *dict.fromkeys(compiled.results)))}
-        self.updated = compiled.updated
-        self.flags = compiled.flags
-        self.fences: Mapping[Operand, Fence] = {}
-
-    def is_temporary(self, operand: Operand) -> bool:
-        """Tell whether the operand lives in the arena."""
-        fixed = isinstance(operand, Buffer | Parameter) or operand in self.updated or operand in self.flags
-        return not fixed and operand not in self.slots
-
-    def memory(self, operand: Operand) -> Operand:
-        """Give what two operands in the same memory have in common."""
-        return self.updated.get(operand, operand) if isinstance(operand, Expr) else operand
-
-    def arg(self, operand: Operand, offsets: Mapping[str | int, int]) -> Arg:
-        """Give the address of an operand, or the slot that will have it."""
-        fence = self.fences.get(self.memory(operand))
-        if fence is not None:
-            return Arg(fence.address)
-        if operand in self.slots:
-            slot = self.slots[operand]  # type: ignore[index]
-            return Arg(0, self.strides.get(slot, 0), slot)
-        if operand in self.flags:
-            return Arg(0, slot=STATUS)
-        place = self.memory(operand)
-        if isinstance(place, Parameter):
-            return Arg(place.buffer.ctypes.data)
-        if isinstance(place, Buffer):
-            return Arg(place.array.ctypes.data)
-        return Arg(offsets[id(operand)], slot=ARENA)
-
-
-def _touched(step: Step) -> list[tuple[Operand, bool]]:
-    """List what a step reads and writes: (operand, whether it writes)."""
-    return [(o, b.access is not Access.IN) for o, b in zip(step.operands, step.kernel.buffers, strict=True)]
-
-
-def _with_barriers(steps: Sequence[Step], places: _Places) -> list[tuple[Step, bool]]:
-    """Decide before which launches everything earlier must be finished."""
-    result: list[tuple[Step, bool]] = []
-    read: set[Operand] = set()
-    written: set[Operand] = set()
-    for step in steps:
-        reads = {places.memory(o) for o, writes in _touched(step) if not writes}
-        writes = {places.memory(o) for o, writes in _touched(step) if writes}
-        conflict = bool(reads & written or writes & written or writes & read)
-        if conflict:
-            read, written = set(), set()
-        read |= reads
-        written |= writes
-        result.append((step, conflict))
-        if step.is_guard:
-            read, written = set(), set()
-    return result
-
-
-def _bytes(operand: Operand, dims: Mapping[str, int]) -> int:
-    dtype = operand.dtype
-    return evaluate(product(operand.shape), dims) * dtype.size
-
-
-def _lifetimes(steps: Sequence[Step], order: Sequence[int], places: _Places, dims: Mapping[str, int]) -> list[Lifetime]:
-    """Give the first and the last epoch of every temporary."""
-    first: dict[Operand, int] = {}
-    last: dict[Operand, int] = {}
-    for step, epoch in zip(steps, order, strict=True):
-        for operand in step.operands:
-            if places.is_temporary(operand):
-                first.setdefault(operand, epoch)
-                last[operand] = epoch
-    return [Lifetime(id(o), _bytes(o, dims), first[o], last[o]) for o in first]
+def _records(compiled: Compiled, places: Places, memory: MemoryPlan, dims: Mapping[str, int]) -> list[Record]:
+    offsets = memory.offsets
+    return [_launch(compiled, step, barrier, places, offsets, dims) for step, barrier in memory.steps]
 
 
 def _launch(
-    compiled: Compiled, step: Step, barrier: bool, places: _Places, offsets: Mapping[str | int, int],
+    compiled: Compiled, step: Step, barrier: bool, places: Places, offsets: Mapping[str | int, int],
     dims: Mapping[str, int],
 ) -> Launch:  # fmt: skip
     kernel = step.kernel

@@ -19,7 +19,7 @@ Nothing flows back: a kernel never asks a node, an operator never asks a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.arrange import Plan, arrange
@@ -30,7 +30,7 @@ from codegen.emit import emit
 from codegen.expand import expand
 from codegen.group import Group, group
 from codegen.guards import Guard, find_guards
-from codegen.ir import Kernel
+from codegen.ir import Access, Kernel
 from codegen.jit import Library, compile_ir, link
 from codegen.lower import lower
 from codegen.machine import Machine, machine, runnable
@@ -50,12 +50,21 @@ Updates = Sequence[tuple[Parameter, Expr]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One launch: a kernel, what its buffers are bound to, its estimated work, and whether it may stop the run."""
+    """One launch: a kernel, what its buffers are bound to, its estimated work, and whether it may stop the run.
+
+    `group` is what it computes, alone or together with the launches beside it that have the same group.
+    """
 
     kernel: Kernel
     operands: tuple[Operand, ...]
     cost: Size
     is_guard: bool
+    group: Group
+
+    @property
+    def stored(self) -> tuple[Operand, ...]:
+        """List what the launch writes."""
+        return tuple(o for o, b in zip(self.operands, self.kernel.buffers, strict=True) if b.access is not Access.IN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +72,8 @@ class Compiled:
     """A program that any dimensions and arrays can be bound to.
 
     `results` are the nodes that hold the outputs; `updated` maps the nodes that hold new values to the parameters in
-    whose memory they lie; `flags` lie in the status word. With `poison`, runs happen between unmapped pages.
+    whose memory they lie; `flags` lie in the status word; `home` gives the group of every stored node. With `poison`,
+    runs happen between unmapped pages.
     """
 
     inputs: tuple[Expr, ...]
@@ -75,6 +85,18 @@ class Compiled:
     library: Library
     machine: Machine
     poison: bool
+    home: Mapping[Expr, Group]
+
+    @property
+    def kernels(self) -> dict[str, Kernel]:
+        """Map names to kernels, in the order of their first launches."""
+        return {s.kernel.name: s.kernel for s in self.steps}
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """List the parameters that are read or written, in the order of the launches."""
+        read = (o for s in self.steps for o in s.operands if isinstance(o, Parameter))
+        return tuple(dict.fromkeys([*read, *self.updated.values()]))
 
 
 def compile_graph(
@@ -106,7 +128,7 @@ def compile_graph(
     library = link({name: compile_ir(emit(kernel, target), target) for name, kernel in kernels.items()})
     return Compiled(
         tuple(inputs), tuple(results), updated, frozenset(flags), tuple(guards), tuple(steps), library, target,
-        options.poison,
+        options.poison, home,
     )  # fmt: skip
 
 
@@ -153,7 +175,7 @@ def _lowered(g: Group, plan: Plan, target: Machine, options: Options, flags: set
         if options.check:
             verify(item.kernel)
         last = position == len(kernels) - 1
-        yield Step(item.kernel, item.operands, cost, last and any(n in flags for n in g.stores))
+        yield Step(item.kernel, item.operands, cost, last and any(n in flags for n in g.stores), g)
 
 
 def describe_group(g: Group) -> str:

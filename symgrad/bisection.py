@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,22 +30,13 @@ from symgrad.interpreter import evaluate as interpret
 from symgrad.ops.body import inline
 from symgrad.ops.row import label
 from symgrad.shape import evaluate
+from symgrad.subject import Subject
 
 VARIABLE = "SYMGRAD_BISECT"
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 ULPS = 4000  # of the largest element: what rounding may do to a result before it counts as different
 NOISE = 50  # how many times the error of NumPy in the declared dtypes a result may have
 MOST_WORK = 3e6  # flops of a kernel that the interpreter of the loop IR is given
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a function was made from: the roots as given and as simplified, in one order, and the program."""
-
-    symbols: tuple[Expr, ...]
-    given: tuple[Expr, ...]
-    simplified: tuple[Expr, ...]
-    compiled: Compiled
 
 
 def is_wanted() -> bool:
@@ -111,14 +102,14 @@ def _wrong_step(
     """Run the program where every value stays, and name the first kernel that stores a wrong one."""
     bound = bind(replace(compiled, poison=True), dims)
     assert bound.fences is not None
-    old = {p: p.value for p in _parameters(compiled)}
+    old = {p: p.value for p in compiled.parameters}
     bound.fences.dry_run(bound.table, [a.ctypes.data for a in arrays])
     memory = {
         operand: fence.bytes.view(operand.dtype.numpy).reshape([evaluate(n, dims) for n in operand.shape])
         for operand, fence in bound.fences.memory.items()
     }
     for number, step in enumerate(compiled.steps):
-        stored = [o for o in _written(step) if isinstance(o, Expr) and o not in compiled.flags]
+        stored = [o for o in step.stored if isinstance(o, Expr) and o not in compiled.flags]
         want = _Wanted(stored, env)
         places = [memory[compiled.updated.get(o, o)] for o in stored]
         wrong = want.first_wrong(places)
@@ -128,14 +119,6 @@ def _wrong_step(
             )
             return f"{where}: {_blame(compiled, step, memory, old, dims)}"
     return None
-
-
-def _written(step: Step) -> list[Any]:
-    return [o for o, b in zip(step.operands, step.kernel.buffers, strict=True) if b.access is not Access.IN]
-
-
-def _parameters(compiled: Compiled) -> set[Parameter]:
-    return {o for s in compiled.steps for o in s.operands if isinstance(o, Parameter)}
 
 
 def _blame(

@@ -14,32 +14,34 @@ import operator
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from codegen.dims import with_free_names
-from codegen.emit import emit
-from codegen.jit import assembly
 from codegen.kernel import Bound, bind
 from codegen.pipeline import Compiled, compile_graph
-from codegen.text import print_kernel
 from codegen.threads import default_threads
-from symgrad import bisection
-from symgrad.boundary import as_array, bind_shapes, unbound
+from symgrad import bisection, listing
+from symgrad.boundary import as_array, bind_shapes
+from symgrad.costs import CostAnalysis, cost_analysis
+from symgrad.declared import check_symbols, checked_inputs, checked_updates, not_negative, output_titles, renamed_dims
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.forks import hold_at_fork
 from symgrad.interpreter import evaluate as interpret
+from symgrad.labels import Labels, ValueLine, launch_labels, value_lines
+from symgrad.memories import MemoryAnalysis, memory_analysis
 from symgrad.ops.body import inline
-from symgrad.ops.layout import requirements
-from symgrad.ops.row import as_expr, label, row_of, where_text
-from symgrad.ops.structure import Fold
+from symgrad.ops.row import as_expr, label, where_text
 from symgrad.options import Options, chosen_options
-from symgrad.shape import Dim, Size, evaluate, format_shape, names
+from symgrad.profiling import GuardError, Profile, profile
+from symgrad.shape import dim, evaluate, format_shape
 from symgrad.simplifier import simplify
 from symgrad.structures import matched, parts, restore
+from symgrad.subject import Subject
+from symgrad.tracing import Trace, traced
 
 
 @functools.cache
@@ -78,15 +80,15 @@ class Function:
     """A compiled function; made by `function`."""
 
     def __init__(self, inputs: Sequence[Expr], outputs: Any, updates: Any, name: str | None, options: Options) -> None:
-        self.inputs = _checked_inputs(inputs)
+        self.inputs = checked_inputs(inputs)
         self.name = name or "function"
         self._structure = outputs
         flat = [as_expr(part) for part in parts(outputs)]
-        renewed = _checked_updates(updates)
+        renewed = checked_updates(updates)
         roots = inline([*flat, *(v for _, v in renewed)])
-        _check_symbols(self.inputs, roots)
+        check_symbols(self.inputs, roots)
         self._symbols, roots = with_free_names(self.inputs, roots)
-        self._conditions = [(n, size) for n in topological(roots) for size in _not_negative(n)]
+        self._conditions = [(n, size) for n in topological(roots) for size in not_negative(n)]
         given = tuple(roots)
         if options.simplify:
             roots = simplify(roots)
@@ -101,25 +103,23 @@ class Function:
         self._threads = options.threads or process_threads()
         self._plans: dict[tuple[tuple[int, ...], ...], Plan] = {}
         self._dtypes = [node.dtype.numpy for node in self.inputs]
-        self._subject = (
-            bisection.Subject(tuple(self._symbols), given, tuple(roots), self._compiled)
-            if bisection.is_wanted()
-            else None
+        taken = {n.attrs["name"] for n in (*self.inputs, *self._compiled.parameters)}
+        titles = output_titles(outputs, flat, taken)
+        self.subject = Subject(  # for those who look inside
+            self.name, tuple(self._symbols), given, tuple(roots), tuple(self._renewed), titles, self._compiled
         )
+        self._is_checked = bisection.is_wanted()
+        self._options = options
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
     def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any:
         """Compute the outputs; inputs by position or by name, results into `out` if it is given."""
-        given = arrays if not named and len(arrays) == len(self.inputs) else self._gathered(arrays, named)
-        values = [
-            a if type(a) is np.ndarray and a.dtype is d and a.flags.c_contiguous and a.flags.aligned else as_array(n, a)
-            for a, n, d in zip(given, self.inputs, self._dtypes, strict=True)
-        ]
+        values = self._converted(arrays, named)
         key = tuple(v.shape for v in values)
         plan = self._plans.get(key) or self._plan(key)
-        if self._subject is not None:
-            bisection.report(self.name, self._subject, values, self._dims(key))
+        if self._is_checked:
+            bisection.report(self.name, self.subject, values, self._dims(key))
         if out is None:
             results = [np.empty(s, n.dtype.numpy) for s, n in zip(plan.shapes, self._results, strict=True)]
         else:
@@ -151,6 +151,14 @@ class Function:
         if status.code:
             self._raise_index_error(values)
 
+    def _converted(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> list[np.ndarray]:
+        """Give the inputs as arrays that kernels can read."""
+        given = arrays if not named and len(arrays) == len(self.inputs) else self._gathered(arrays, named)
+        return [
+            a if type(a) is np.ndarray and a.dtype is d and a.flags.c_contiguous and a.flags.aligned else as_array(n, a)
+            for a, n, d in zip(given, self.inputs, self._dtypes, strict=True)
+        ]
+
     def _gathered(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         """Match positional and named inputs with the symbols."""
         if len(arrays) > len(self.inputs):
@@ -175,12 +183,15 @@ class Function:
     def _plan(self, key: tuple[tuple[int, ...], ...]) -> Plan:
         """Bind a new combination of shapes; ShapeError if it does not fit the graph."""
         dims = self._dims(key)
+        self._check_sizes(dims)
+        shapes = tuple(tuple(evaluate(n, dims) for n in r.shape) for r in self._results)
+        return remember(self._plans, key, Plan(shapes, [bind(self._compiled, dims)]))
+
+    def _check_sizes(self, dims: Mapping[str, int]) -> None:
         for node, size in self._conditions:
             if evaluate(size, dims) < 0:
                 got = f"{size} = {evaluate(size, dims)} must not be negative"
                 raise ShapeError(f"{node.op}: no element is left", got=got, where=where_text(node.args))
-        shapes = tuple(tuple(evaluate(n, dims) for n in r.shape) for r in self._results)
-        return remember(self._plans, key, Plan(shapes, [bind(self._compiled, dims)]))
 
     # -- results ---------------------------------------------------------------------------------------------------
 
@@ -206,14 +217,10 @@ class Function:
                 raise ValueError("out= must be a C-ordered, aligned, writeable array. Use np.empty(shape, dtype).")
             results[position] = array
         for k, array in enumerate(results):
-            for other in (*values, *results[:k], *(p.buffer for p in self._compiled_parameters())):
+            for other in (*values, *results[:k], *(p.buffer for p in self._compiled.parameters)):
                 if np.may_share_memory(array, other) and np.shares_memory(array, other):
                     raise ValueError("out= overlaps an input, a parameter or another output. Give memory of its own.")
         return results
-
-    def _compiled_parameters(self) -> list[Parameter]:
-        found = {o for s in self._compiled.steps for o in s.operands if isinstance(o, Parameter)}
-        return [*found, *self._compiled.updated.values()]
 
     def _assembled(self, results: list[np.ndarray] | None, out: Any) -> Any:
         """Give the results in the structure of the outputs; rank 0 as NumPy scalars."""
@@ -253,23 +260,102 @@ class Function:
 
     # -- looking inside --------------------------------------------------------------------------------------------
 
-    def _kernels(self) -> dict[str, Any]:
-        return {s.kernel.name: s.kernel for s in self._compiled.steps}
+    @functools.cached_property
+    def _labels(self) -> Labels:
+        return launch_labels(self.subject)
+
+    @functools.cached_property
+    def _stepped(self) -> tuple[list[ValueLine], Function]:
+        """Give the named values, and a function that stores them all."""
+        lines = value_lines(self.subject)
+        options = replace(self._options, simplify=False)
+        return lines, Function(self._symbols, [line.node for line in lines], None, self.name, options)
 
     def as_text(self) -> str:
-        """Give the loop IR: the launches in order, then every kernel."""
-        launches = [f"{self.name}: {len(self._compiled.steps)} launches"]
-        launches += [f"  {s.kernel.name}" for s in self._compiled.steps]
-        return "\n".join([*launches, "", *map(print_kernel, self._kernels().values())])
+        """Give the loop IR: the launches in order with what each computes, then every kernel."""
+        return listing.as_text(self.subject, self._labels.launches)
 
     def llvm_ir(self) -> str:
         """Give the LLVM IR of every kernel, before LLVM's passes."""
-        return "\n".join(emit(k, self._compiled.machine) for k in self._kernels().values())
+        return listing.llvm_ir(self.subject, self._labels.launches)
 
     def assembly(self) -> str:
         """Give the assembly of every kernel."""
-        machine = self._compiled.machine
-        return "\n".join(assembly(emit(k, machine), machine) for k in self._kernels().values())
+        return listing.assembly_text(self.subject, self._labels.launches)
+
+    def cost_analysis(self) -> CostAnalysis:
+        """Count what each launch computes and moves: FLOPs, functions and bytes, as polynomials of the dimensions.
+
+        A product that is summed is 2 FLOPs, any other operation on floats 1; exp, log ... are counted apart.
+
+        >>> import symgrad as sg
+        >>> x, W = sg.symbol("x", (sg.dim("N"), 8)), sg.parameter("W", (8, 4), "zeros")
+        >>> cost = sg.function([x], x @ W).cost_analysis()
+        >>> cost.flops, cost["bytes accessed"], cost.at(N=16).flops
+        (64*N, 48*N + 128, 1024)
+        """
+        own = renamed_dims(self.inputs, self._symbols)
+        return cost_analysis(self.subject, self._labels.launches, {own[name]: dim(name) for name in own})
+
+    def memory_analysis(self, **dims: int) -> MemoryAnalysis:
+        """Plan the memory of a call for these dimensions: every array, and the arena of temporaries with its lifetimes.
+
+        The numbers are those of the plan that a call uses. Raise TypeError for a dimension that the inputs do not have,
+        ShapeError for one that is missing or too small.
+
+        >>> import symgrad as sg
+        >>> x, W = sg.symbol("x", (sg.dim("N"), 8)), sg.parameter("W", (8, 4), "zeros")
+        >>> memory = sg.function([x], sg.softmax(x @ W)).memory_analysis(N=16)
+        >>> memory.total, memory.arena == memory.peak
+        (1472, True)
+        """
+        own = renamed_dims(self.inputs, self._symbols)
+        for name in dims:
+            if name not in own:
+                raise TypeError(f"{self.name} has no dimension {name!r}. {nearest(name, own)}")
+        sizes = {own[name]: size for name, size in dims.items()}
+        self._check_sizes(sizes)
+        return memory_analysis(self.subject, self._labels, sizes, dims)
+
+    def profile(self, *arrays: Any, repeat: int = 20, **named: Any) -> Profile:
+        """Time every launch by itself: the shortest of `repeat` runs, FLOP/s, bytes/s and the share of the peak.
+
+        The launches run in their order on copies of the parameters, which stay as they are. Each time contains the
+        microsecond or two that one call of native code takes; `call` is the time of the program as a whole. The peak is
+        measured, once per process. Raise what a call raises for such arrays.
+        """
+        if repeat < 1:
+            raise ValueError(f"repeat is 1 or more, not {repeat}")
+        values = self._converted(arrays, named)
+        key = tuple(v.shape for v in values)
+        plan = self._plans.get(key) or self._plan(key)
+        results = [np.empty(s, n.dtype.numpy) for s, n in zip(plan.shapes, self._results, strict=True)]
+        costs = self.cost_analysis().at(**bind_shapes(dict(zip(self.inputs, key, strict=True)))).kernels
+        try:
+            return profile(self.subject, costs, self._dims(key), [*values, *results], self._threads, repeat)
+        except GuardError:
+            self._raise_index_error(values)
+            raise
+
+    def trace(self, *arrays: Any, **named: Any) -> Trace:
+        """Compute every named value of the function, forward and backward, and keep them all.
+
+        Values are named by their user, by layers, by `str` where formulas need a line, or by kernels that store them;
+        an update is shown with the values before and after it. The parameters stay as they are. What is fused away in
+        the function is stored here by a second program of the same expressions, compiled at the first call: fusion
+        changes no bit, so these are the values that the function computes.
+
+        >>> import symgrad as sg
+        >>> x = sg.symbol("x", (3,))
+        >>> h = sg.tanh(x).named("h")
+        >>> trace = sg.function([x], (h * h).sum()).trace([0.0, 1.0, 2.0])
+        >>> trace.names, trace["h"].shape, trace["h"].formula
+        (('h', 'out'), (3,), 'tanh(x)')
+        """
+        lines, step = self._stepped
+        values = self._converted(arrays, named)
+        old = [None if line.parameter is None else line.parameter.value for line in lines]
+        return Trace(self.name, tuple(traced(lines, step(*values), old)))
 
 
 def function(
@@ -296,70 +382,6 @@ def function(
     """
     given = [inputs] if isinstance(inputs, Expr) else list(inputs)
     return Function(given, outputs, updates, name, chosen_options(options, threads))
-
-
-# -- checks --------------------------------------------------------------------------------------------------------
-
-
-def _checked_inputs(inputs: Sequence[Any]) -> tuple[Expr, ...]:
-    for node in inputs:
-        if not isinstance(node, Expr) or node.op != "symbol":
-            raise TypeError(f"an input is a symbol, not {node!r}. Parameters are read where they stand.")
-    names_given = [label(n) for n in inputs]
-    for name in names_given:
-        if names_given.count(name) > 1:
-            raise TypeError(f"two inputs are named {name!r}. Arrays are passed by name: give each symbol its own.")
-    return tuple(inputs)
-
-
-def _checked_updates(updates: Any) -> list[tuple[Parameter, Expr]]:
-    pairs = list(updates.items()) if isinstance(updates, Mapping) else () if updates is None else updates
-    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
-        raise TypeError("updates is a dict {parameter: new value}, or a list of such pairs")
-    checked: list[tuple[Parameter, Expr]] = []
-    for parameter, value in pairs:
-        if not isinstance(parameter, Parameter):
-            raise TypeError(f"updates map parameters to values, not {parameter!r}")
-        if any(parameter is p for p, _ in checked):
-            raise ValueError(f"{parameter.name!r} is updated twice")
-        new = as_expr(value, parameter.dtype)
-        if new.shape != parameter.shape:
-            got = f"{format_shape(new.shape)} for {format_shape(parameter.shape)}"
-            raise ShapeError(f"the new value of {parameter.name!r} has the wrong shape", got=got)
-        if new.dtype is not parameter.dtype:
-            what = f"the new value of {parameter.name!r} has the wrong dtype"
-            hint = f"Add .astype({str(parameter.dtype)!r}); an array constant of float64 makes a sum float64."
-            raise DTypeError(what, got=f"{new.dtype} for {parameter.dtype}", hint=hint)
-        checked.append((parameter, new))
-    return checked
-
-
-def _check_symbols(inputs: Sequence[Expr], roots: Sequence[Expr]) -> None:
-    nodes, given = topological(roots), set(inputs)
-    for node in nodes:
-        if node.op == "symbol" and node not in given:
-            raise TypeError(f"{label(node)} is used but is not an input: add it to the list of inputs")
-    needed: set[str] = set()
-    for node in nodes:
-        needed |= set().union(*(_size_names(v) for v in (*node.attrs.values(), *getattr(node.type, "shape", ()))))
-    missing = unbound(inputs, needed)
-    if missing:
-        what = f"dimension {missing[0]} stands alone in no input's shape"
-        raise ShapeError(what, hint="Give an input that tells it.")
-
-
-def _not_negative(node: Expr) -> list[Size]:
-    """List the sizes that must not be negative: room for slices, something to choose from."""
-    structure = row_of(node).structure
-    if isinstance(structure, Fold) and not structure.empty:
-        return [node.args[0].shape[axis] - 1 for axis in node.attrs["axes"]]
-    return list(requirements(node))
-
-
-def _size_names(value: Any) -> frozenset[str]:
-    if isinstance(value, tuple):
-        return frozenset().union(*map(_size_names, value))
-    return names(value) if isinstance(value, Dim) else frozenset()
 
 
 _acquire, _release = operator.methodcaller("acquire"), operator.methodcaller("release")

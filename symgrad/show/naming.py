@@ -1,10 +1,11 @@
 """Which parts of a formula get a line of their own, and what they are called.
 
 In: expressions, and names that somebody chose. Out: for every node that stands in a formula by a name, that name. A
-let-line is made for what the user named, for what is used twice and for probabilities inside a formula, but not for a
-single elementwise operation on names, which is shorter written again. Where nobody chose a name, the form of the value
-does: P for probabilities, H for activations, Z before them, R for residuals, G for gradient factors; small letters for
-vectors and scalars. It must not know how operators are written.
+let-line is made for what the user named, for what is used twice, for probabilities inside a formula and for what stands
+deeper in brackets than a reader follows (or Python's parser), but not for a single elementwise operation on names: that
+is shorter written again. Where nobody chose a name, the form of the value does: P for probabilities, H for activations,
+Z before them, R for residuals, G for gradient factors; small letters for vectors and scalars. It must not know how
+operators are written.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Cast, Leaf, Map
 from symgrad.shape import Dim, names
 from symgrad.show.compounds import reading_order, reads
+from symgrad.show.plain import unit_index
 
 LEAVES = frozenset(name for name, row in ROWS.items() if isinstance(row.structure, Leaf))
 _ACTIVATIONS = frozenset({"relu", "tanh", "softplus", "erf", "sin", "cos"})
 _PROBABILITIES = frozenset({"softmax", "sigmoid"})
+_DEEPEST = 16  # operations inside each other on one line
+_CHAINS = ({"add", "subtract", "negative"}, {"multiply", "divide", "negative"}, {"matmul"})  # written without brackets
 _FOLLOWED = 24  # how many rewrites back a node's origin is looked for
+_SEARCHED = 100  # nodes of a step of the chain rule
 
 
 class Names:
@@ -31,7 +36,7 @@ class Names:
 
     def __init__(
         self, roots: Sequence[Expr], given: Mapping[int, str] | None = None, chosen: Mapping[int, str] | None = None,
-        updates: Sequence[tuple[Expr, Expr]] = (), apart: Collection[int] = (),
+        updates: Sequence[tuple[Expr, Expr]] = (), apart: Collection[int] = (), needed: Collection[int] = (),
     ) -> None:  # fmt: skip
         """Choose all names.
 
@@ -39,24 +44,30 @@ class Names:
         - `chosen`: names to use if a line is needed, and names of leaves.
         - `updates`: pairs (parameter, new value); a new value that others use stands under the parameter's name, and
           those in `apart` get a line of their own.
+        - `needed`: nodes that get a line in any case.
         """
         given, chosen = given or {}, chosen or {}
         self.order = reading_order(roots)
         suggested = {id(node): name for node in self.order if (name := side.suggested_name(node)) is not None}
         chosen = {**suggested, **chosen}
         self.position = {id(node): i for i, node in enumerate(self.order)}
+        self._renewed = {id(new): param for param, new in updates}
         self._names: dict[int, str] = {}
         self._taken: set[str] = set(given.values()) | _dimension_names(self.order)
         self._name_leaves(chosen)
         given = {**self._updated(updates, apart), **given}
         separate = {id(new): f"{self.of(param)}_new" for param, new in updates if id(new) in apart}
-        self.lines = self._shared(roots, given, separate)
+        self.lines = self._shared(roots, given, {*separate, *needed})
         self._names.update(given)
         self._name_lines({**chosen, **separate})
 
     def of(self, node: Expr) -> str | None:
         """Give the name under which a node stands in formulas."""
         return self._names.get(id(self.bearer(node)))
+
+    def is_renewed(self, term: Expr, new: Expr) -> bool:
+        """Tell whether a term of a new value is the old one: it stands first, as in W + V."""
+        return self._renewed.get(id(new)) is term
 
     def bearer(self, node: Expr) -> Expr:
         """Give the node that bears the name: what is assumed of a value needs no name of its own."""
@@ -100,6 +111,7 @@ class Names:
                 uses[id(root)] = uses.get(id(root), 0) + 1
         ends = set(roots)
         lines: list[Expr] = []
+        depths: dict[int, int] = {}
         standing = set(self._names) | set(given)
         for node in self.order:
             if node.op in LEAVES or id(node) in standing:
@@ -109,9 +121,12 @@ class Names:
                 continue
             shared = uses.get(id(node), 0) > 1 and not _is_short(node, standing)
             probability = node.op in _PROBABILITIES and uses.get(id(node), 0) > 0 and node not in ends
-            if shared or probability or id(node) in needed or side.name_of(node) is not None:
+            depths[id(node)] = max((depths.get(id(x), 0) + _is_deeper(x, node) for x in reads(node)), default=0)
+            deep = depths[id(node)] > _DEEPEST and node not in ends
+            if shared or probability or deep or id(node) in needed or side.name_of(node) is not None:
                 standing.add(id(node))
                 lines.append(node)
+                depths[id(node)] = 0
         return lines
 
     def _name_lines(self, chosen: Mapping[int, str]) -> None:
@@ -144,14 +159,26 @@ class Names:
 
 
 def _is_short(node: Expr, standing: set[int]) -> bool:
-    """Tell whether a node is one elementwise operation on names and numbers, or the transpose of a name.
+    """Tell whether a node is one elementwise operation on names and numbers, or a name transposed or with new axes.
 
     Activations are not: they are the values that a network is about.
     """
     if node.op in _ACTIVATIONS:
         return False
-    plain = isinstance(ROWS[node.op].structure, (Map, Cast)) or (node.op == "transpose" and node.ndim == 2)
+    plain = isinstance(ROWS[node.op].structure, (Map, Cast)) or _is_index(node)
     return plain and all(id(a) in standing or a.op in LEAVES for a in reads(node))
+
+
+def _is_index(node: Expr) -> bool:
+    """Tell whether a node is written x.T, or with an index that adds or drops axes of size 1."""
+    if node.op == "reshape":
+        return unit_index(node.args[0].shape, node.shape) is not None
+    return node.op == "transpose" and node.ndim == 2
+
+
+def _is_deeper(operand: Expr, node: Expr) -> bool:
+    """Tell whether an operand stands deeper than the node that reads it: the first one of a chain does not."""
+    return operand is not node.args[0] or not any({operand.op, node.op} <= ops for ops in _CHAINS)
 
 
 def _letter(node: Expr) -> str:
@@ -164,7 +191,7 @@ def _letter_of_form(node: Expr) -> str:
         return "P"
     if node.op in _ACTIVATIONS:
         return "H"
-    if _is_cotangent(node):
+    if node.dtype.is_float and _is_cotangent(node):
         return "G"
     if node.op == "matmul" or (node.op == "add" and any(a.op == "matmul" for a in node.args)):
         return "Z"
@@ -178,13 +205,28 @@ def _has_product(node: Expr) -> bool:
 
 
 def _is_cotangent(node: Expr) -> bool:
-    """Tell whether a step of the chain rule made the node, perhaps before rewrites."""
+    """Tell whether a step of the chain rule made the node, perhaps before rewrites, as what some operand gets."""
     queue = [node]
     for at in queue:  # grows while it is read
         origins = side.origins(at)
-        if any(o.upstream is not None for o in origins):
+        if any(_passes_on(at, o) for o in origins):
             return True
-        queue += [o.source for o in origins if isinstance(o.source, Expr)][: max(0, _FOLLOWED - len(queue))]
+        whole = [o.source for o in origins if isinstance(o.source, Expr) and o.source.type == node.type]
+        queue += whole[: max(0, _FOLLOWED - len(queue))]  # what was made inside of something else is no rewrite of it
+    return False
+
+
+def _passes_on(node: Expr, origin: side.Origin) -> bool:
+    """Tell whether a value has the shape of an operand and what came from above in it: other parts of a step are no
+    cotangents."""
+    above, source = origin.upstream, origin.source
+    if above is None or not isinstance(source, Expr) or all(x.shape != node.shape for x in source.args):
+        return False
+    below = [node]
+    for part in below:  # grows while it is read
+        if part is above:
+            return True
+        below += part.args[: max(0, _SEARCHED - len(below))]
     return False
 
 

@@ -1,0 +1,44 @@
+"""What a compiled function was made from: what its values are compared with, and what its kernels are named after.
+
+In: inputs, outputs and new values as they were given and as simplified, the program. Out: a `Subject`, and the nodes
+that its launches store. It must not know arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.pipeline import Compiled
+from symgrad.expr import Expr, Parameter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """The expressions of a function, in one order: outputs, then the new values of the parameters `renewed`.
+
+    `titles` are the names of the outputs.
+    """
+
+    name: str
+    symbols: tuple[Expr, ...]
+    given: tuple[Expr, ...]
+    simplified: tuple[Expr, ...]
+    renewed: tuple[Parameter, ...]
+    titles: tuple[str, ...]
+    compiled: Compiled
+
+    @property
+    def outputs(self) -> tuple[Expr, ...]:
+        """List the outputs as simplified."""
+        return self.simplified[: len(self.simplified) - len(self.renewed)]
+
+    @property
+    def updates(self) -> tuple[tuple[Parameter, Expr], ...]:
+        """Pair each parameter with its new value as simplified."""
+        return tuple(zip(self.renewed, self.simplified[len(self.outputs) :], strict=True))
+
+
+def stored_nodes(compiled: Compiled) -> list[Expr]:
+    """List the expressions that the launches store, in their order; what checks indices is not among them."""
+    found = (o for s in compiled.steps for o in s.stored if isinstance(o, Expr) and o not in compiled.flags)
+    return list(dict.fromkeys(found))
