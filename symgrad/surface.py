@@ -209,6 +209,9 @@ class Surface:
     def _repr_html_(self) -> str | None:
         return PRINTERS["html"](self) if "html" in PRINTERS else None
 
+    def _repr_svg_(self) -> str | None:
+        return PRINTERS["svg"](self) or None if "svg" in PRINTERS else None
+
     def __getattr__(self, name: str) -> Any:
         method = OPERATORS.get("." + name)
         if method is None:

@@ -22,6 +22,7 @@ from symgrad.ops.leaves import check_name
 from symgrad.ops.row import describe
 from symgrad.philox import fold
 from symgrad.shape import Shape, format_shape
+from symgrad.show.picture import CALLS, LayerCall
 
 __all__ = ["Call", "Layer", "calls_below", "calls_of", "names_for"]
 
@@ -244,6 +245,15 @@ def calls_below(outputs: Iterable[Expr]) -> list[Call]:
 def calls_of(node: Expr) -> tuple[Call, ...]:
     """Give the calls whose result is this very node; several where layers gave their input back."""
     return _calls.get(node) or ()
+
+
+def _drawn_calls(node: Expr) -> list[LayerCall]:
+    """Give the calls that a drawing puts a frame around."""
+    calls = [call for call in calls_of(node) if call.inputs]
+    return [LayerCall(c.layer.name, type(c.layer).__name__, c.inputs, tuple(c.layer.parameters)) for c in calls]
+
+
+CALLS.append(_drawn_calls)
 
 
 def names_for(layers: Sequence[Layer]) -> list[str]:

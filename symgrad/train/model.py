@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.compiled import Function, function
 from symgrad.errors import ShapeError, SymgradError
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.nn import losses, optim
@@ -23,6 +24,8 @@ from symgrad.options import Options, chosen_options
 from symgrad.philox import as_key, fold, permutation
 from symgrad.seeds import next_key
 from symgrad.shape import format_shape
+from symgrad.show.figure import TARGETS, with_gradients
+from symgrad.show.picture import Results
 from symgrad.simplifier import simplify
 from symgrad.train.feeds import (
     arrays_of,
@@ -145,6 +148,11 @@ class Model:
         derived = gradients(target, wanted)
         return Gradients([(names.get(p, p.name), p, g) for p, g in zip(wanted, derived, strict=True)])
 
+    def objective(self) -> Expr:
+        """Give what training minimises, as an expression of inputs, labels and parameters: the mean over a batch."""
+        self._built("objective")
+        return self._objective(with_facts=not self._warned).loss
+
     def get_weights(self) -> list[np.ndarray]:
         """Give copies of all parameters' values."""
         return [p.value for p in self.parameters]
@@ -254,6 +262,25 @@ class Model:
             self._programs[key] = make_program(feeds, list(reports.values()), updates, options)
         return Trainer(self._programs[key], list(target.reports), [*rows, labels], size)
 
+    def train_function(self) -> Function:
+        """Give one training step as a function of the inputs and the labels, to look at or to call.
+
+        It returns the loss and the metrics by name, and updates the same parameters as `fit`, which runs the same
+        equations inside a loop over batches.
+
+        >>> import symgrad as sg
+        >>> model = sg.Sequential([sg.layers.Dense(1, input_shape=(3,))])
+        >>> model.compile("sgd", "mse")
+        >>> print(model.train_function().cost_analysis().flops)
+        17*N + 15
+        """
+        optimizer, _, _, options = self._settings("train_function")
+        target = self._objective(with_facts=not self._warned)
+        moved = trainable_parameters(self._built("train_function"))
+        reports, updates = training_step(target, moved, optimizer, self._registered)
+        inputs = [*self._inputs, target.labels]
+        return function(inputs, reports, updates, name=self.name, options=options)
+
     def _evaluator(self, x: Any, y: Any, batch_size: int | None) -> Trainer:
         options = self._settings("evaluate")[3]
         size = check_batch_size(batch_size)
@@ -347,3 +374,13 @@ def _one_or_list(measures: Mapping[str, float]) -> Any:
     """Give the loss alone where there is no metric, as Keras does."""
     values = list(measures.values())
     return values[0] if len(values) == 1 else values
+
+
+def _drawn(model: Model, wrt: Any) -> Results:
+    """Give what `sg.graph` draws of a model: the output, or the loss with its gradient."""
+    if wrt is None:
+        return Results((("", model.output),), (), f"model {model.name}")
+    return with_gradients(model._objective().loss, wrt, f"model {model.name} and its gradient")
+
+
+TARGETS[Model] = _drawn
