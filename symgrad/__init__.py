@@ -27,12 +27,15 @@ from symgrad.options import Options
 from symgrad.regions import checkpoint, custom_gradient
 from symgrad.reverse import grad, value_and_grad, vjp
 from symgrad.seeds import set_seed
-from symgrad.show import format_equations, latex, pprint
+from symgrad.show import format_equations, latex, pprint, srepr
+from symgrad.show.derivation import derivation
+from symgrad.show.figure import graph
 from symgrad.simplifier import simplify
 from symgrad.vectorise import hessian, jacobian, vmap
 
 # name -> module that has it, for what is imported at its first use; None: the name is the module itself.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "explorer": ("symgrad.page", "explorer"),
     "function": ("symgrad.compiled", "function"),
     "Function": ("symgrad.compiled", "Function"),
     "parameter": ("symgrad.nn.initializers", "parameter"),
@@ -52,8 +55,9 @@ __all__ = [  # noqa: PLE0604
     *_ops.__all__, *_LAZY,
     "CompileError", "DTypeError", "Expr", "FormatError", "GradientError", "IndexRangeError", "Options", "Parameter",
     "ShapeError", "SymgradError",
-    "elementwise", "evaluate", "format_equations", "grad", "latex", "pprint", "set_seed", "simplify",
-    "value_and_grad", "vjp", "checkpoint", "custom_gradient", "hessian", "hvp", "jacobian", "jvp", "linalg", "vmap",
+    "derivation", "elementwise", "evaluate", "format_equations", "grad", "graph", "latex", "pprint", "set_seed",
+    "simplify", "srepr", "value_and_grad", "vjp",
+    "checkpoint", "custom_gradient", "hessian", "hvp", "jacobian", "jvp", "linalg", "vmap",
 ]  # fmt: skip
 
 

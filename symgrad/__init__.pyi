@@ -32,6 +32,9 @@ from symgrad.seeds import set_seed as set_seed
 from symgrad.show import format_equations as format_equations
 from symgrad.show import latex as latex
 from symgrad.show import pprint as pprint
+from symgrad.show import srepr as srepr
+from symgrad.show.derivation import derivation as derivation
+from symgrad.show.figure import graph as graph
 from symgrad.simplifier import simplify as simplify
 from symgrad.train import datasets as datasets
 from symgrad.train.labels import to_categorical as to_categorical

@@ -22,8 +22,8 @@ from symgrad.pattern import Bindings, Number, Op, Pattern, build, match, may_mat
 from symgrad.shape import broadcast_shapes
 
 __all__ = [
-    "Condition", "Context", "Rewriter", "Rule", "RuleClass", "dispatch", "order_key", "place_like", "preserved", "rule",
-    "structural",
+    "OPERANDS", "Applied", "Condition", "Context", "Rewriter", "Rule", "RuleClass", "dispatch", "order_key",
+    "place_like", "preserved", "rule", "structural",
 ]  # fmt: skip
 
 
@@ -53,12 +53,14 @@ class Context:
     """What rules may ask of a run, nodes given by `id`: `kept` ones are needed as they are by others, so that nothing
     is won by taking them apart; `shared` ones have several users, so that what is expensive in them would be computed
     twice; `inner` ones are products that only another product uses.
+    `quotients` are those with several users or a name, by what is divided and the divisor.
     `learned` is where rules note what they found out about a node, `parts` where they note what it is made
     of, and `latest` where they leave what they read of a node for the next rule."""
 
     kept: set[int] = field(default_factory=set)
     shared: set[int] = field(default_factory=set)
     inner: set[int] = field(default_factory=set)
+    quotients: dict[tuple[int, int], Expr] = field(default_factory=dict)
     learned: dict[Expr, frozenset[str]] = field(default_factory=dict)
     parts: dict[Expr, Any] = field(default_factory=dict)
     latest: tuple[Expr, Any] | None = None
@@ -180,30 +182,46 @@ def _own_key(node: Expr) -> bytes:
 
 # -- the engine ---------------------------------------------------------------------------------------------------
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Applied:
+    """One rewrite of a run; without a rule, only the operands of `before` had been rewritten."""
+
+    rule: Rule | None
+    before: Expr
+    after: Expr
+
+
 _MOST_REWRITES_PER_NODE = 60
+OPERANDS = "operands rewritten"  # the origin of a node of which nothing but the operands changed
 
 
 class Rewriter:
     """Rewrites graphs to a fixpoint of its rules; what it learned of a node serves every root that contains it.
 
     - `keep`, `share`, `nest`: nodes whose replacements rules must know to be `kept`, `shared`, `inner` (see Context).
+    - `ready`: quotients that are computed anyway (see Context).
     - `absent`: nodes that no replacement may hold.
+    - `log`: a list to which every rewrite is appended.
     """
 
     def __init__(
         self, rules: Mapping[str, Sequence[Rule]], keep: Iterable[Expr] = (), share: Iterable[Expr] = (),
-        nest: Iterable[Expr] = (), absent: Iterable[Expr] = (),
+        nest: Iterable[Expr] = (), ready: Iterable[Expr] = (), absent: Iterable[Expr] = (),
+        log: list[Applied] | None = None,
     ) -> None:  # fmt: skip
         self._rules = rules
+        self._log = log
         self._keep = {id(n) for n in keep}
         self._share = {id(n) for n in share}
         self._absent = {id(n) for n in absent}
-        self._alive: list[Expr] = [*keep, *share, *nest, *absent]
+        self._alive: list[Expr] = [*keep, *share, *nest, *ready, *absent]
         self._normal: dict[int, Expr] = {}
         self._became: dict[int, Expr] = {}
         self._given: set[int] = set()
         self._waiting: set[int] = set()
-        self.context = Context(inner={id(n) for n in nest})
+        quotients = {(id(n.args[0]), id(n.args[1])): n for n in ready}
+        self.context = Context(inner={id(n) for n in nest}, quotients=quotients)
         self.rewrites = 0
         self._most = 0
 
@@ -269,14 +287,14 @@ class Rewriter:
         if new is not node:
             if self._brings_back(new):
                 return node
-            self._record("operands rewritten", node, new)
+            self._record(None, node, new)
             return new
         for one in self._rules.get(node.op, ()):
             out = one.apply(node, self.context)
             if out is not None and out is not node and not self._brings_back(out):
                 assert out.type == node.type, f"rule {one.name} changed {node.type} to {out.type}"
                 self.rewrites += 1
-                self._record(one.name, node, out)
+                self._record(one, node, out)
                 return out
         return node
 
@@ -287,17 +305,20 @@ class Rewriter:
     def _is_normal(self, node: Expr) -> bool:
         return id(node) in self._normal
 
-    def _record(self, rule: str, before: Expr, after: Expr) -> None:
+    def _record(self, rule: Rule | None, before: Expr, after: Expr) -> None:
         """Remember where the result, and new nodes inside it, come from.
 
         What was there before, and so is normal, keeps its own origins; pointing back from it to what contains it would
         keep both alive for ever.
         """
+        if self._log is not None:
+            self._log.append(Applied(rule, before, after))
+        origin = side.Origin(OPERANDS if rule is None else rule.name, before)
         fresh = [after]
         while fresh:
             node = fresh.pop()
             if node.args and node is not before and id(node) not in self._normal and id(node) not in self._given:
-                side.record_origin(node, side.Origin(rule, before))
+                side.record_origin(node, origin)
                 fresh += node.args
 
 

@@ -62,19 +62,20 @@ def to_data(exprs: Iterable[Expr], values: bool = True) -> dict[str, Any]:
     roots = list(exprs)
     number: dict[Expr, int] = {}
     nodes: list[dict[str, Any]] = []
-    for node in _listed(roots):
+    for node in listed(roots):
         number[node] = len(nodes)
         nodes.append(_node_to_data(node, number, values))
     return {"format": FORMAT, "version": VERSION, "nodes": nodes, "roots": [number[root] for root in roots]}
 
 
-def _below(node: Expr) -> tuple[Expr, ...]:
+def below_of(node: Expr) -> tuple[Expr, ...]:
     """Give what must be written before a node: its operands and the graphs in its attributes."""
     bodies = [value for value in node.attrs.values() if isinstance(value, Body)]
     return node.args + tuple(inner for body in bodies for inner in (*body.inputs, *body.outputs))
 
 
-def _listed(roots: Sequence[Expr]) -> list[Expr]:
+def listed(roots: Sequence[Expr]) -> list[Expr]:
+    """List every node that must be written, each after those below it; iterative at any depth."""
     order: list[Expr] = []
     entered: set[Expr] = set()
     stack = [(root, False) for root in reversed(roots)]
@@ -85,7 +86,7 @@ def _listed(roots: Sequence[Expr]) -> list[Expr]:
         elif node not in entered:
             entered.add(node)
             stack.append((node, True))
-            stack.extend((below, False) for below in reversed(_below(node)))
+            stack.extend((below, False) for below in reversed(below_of(node)))
     return order
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from symgrad import side
 from symgrad.expr import Expr, topological
 from symgrad.held import hold, put_back, substituted
-from symgrad.rewrite import Rewriter, Rule, dispatch
+from symgrad.rewrite import Applied, Rewriter, Rule, dispatch
 from symgrad.rules import SCALE, STABILITY, TABLE
 from symgrad.rules.scale import ABSORBING
 from symgrad.structures import parts, restore
@@ -28,11 +28,12 @@ _STABLE = dispatch((*STABILITY, *SCALE))
 _MOST_PASSES = 8
 
 
-def simplify(target: Any, *, wrt: Any = ()) -> Any:
+def simplify(target: Any, *, wrt: Any = (), log: list[Applied] | None = None) -> Any:
     """Rewrite expressions into what a person would write.
 
     - `target`: an expression, or a list, tuple or dict of them; the result has the same structure, shapes and dtypes.
     - `wrt`: expressions that stay as they are, as variables do: no rule looks into them, nothing else becomes one.
+    - `log`: a list to which every rewrite is appended, in order.
 
     Results agree with the originals over the reals, and wherever the original is finite; rounding may differ.
 
@@ -41,28 +42,32 @@ def simplify(target: Any, *, wrt: Any = ()) -> Any:
     >>> sg.simplify(-(-x) * 1) is x
     True
     """
-    return _mapped(target, lambda nodes: _rewritten(nodes, _ALL, list(parts(wrt))))
+    return _mapped(target, lambda nodes: _rewritten(nodes, _ALL, list(parts(wrt)), log))
 
 
-def stabilise(target: Any, wrt: Any = ()) -> Any:
+def stabilise(target: Any, wrt: Any = (), log: list[Applied] | None = None) -> Any:
     """Rewrite compositions that lose accuracy or overflow, such as log(softmax(z)), as far as `wrt` stays reachable."""
-    return _mapped(target, lambda nodes: _rewritten(nodes, _STABLE, list(parts(wrt))))
+    return _mapped(target, lambda nodes: _rewritten(nodes, _STABLE, list(parts(wrt)), log))
 
 
-def _rewritten(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], variables: Sequence[Expr]) -> list[Expr]:
+def _rewritten(
+    roots: list[Expr], rules: dict[str, tuple[Rule, ...]], variables: Sequence[Expr], log: list[Applied] | None
+) -> list[Expr]:
     """Rewrite with symbols in the place of variables that are no symbols, and put the variables back."""
     symbols = hold(variables)
     if not symbols:
-        return _fixpoint(roots, rules)
+        return _fixpoint(roots, rules, (), log)
     with side.building_at(None):
-        new = _fixpoint(substituted(roots, symbols), rules, list(symbols))
+        new = _fixpoint(substituted(roots, symbols), rules, list(symbols), log)
         return put_back(new, {symbol: node for node, symbol in symbols.items()})
 
 
-def _fixpoint(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], absent: Sequence[Expr] = ()) -> list[Expr]:
+def _fixpoint(
+    roots: list[Expr], rules: dict[str, tuple[Rule, ...]], absent: Sequence[Expr], log: list[Applied] | None
+) -> list[Expr]:
     """Run until nothing changes: which values are needed as they are is known only when a pass is over."""
     for _ in range(_MOST_PASSES):
-        rewriter = Rewriter(rules, *_uses(roots), absent)
+        rewriter = Rewriter(rules, *_uses(roots), absent, log)
         new = rewriter.run(roots)
         if all(a is b for a, b in zip(new, roots, strict=True)):
             break
@@ -70,12 +75,17 @@ def _fixpoint(roots: list[Expr], rules: dict[str, tuple[Rule, ...]], absent: Seq
     return roots
 
 
-def _uses(roots: Sequence[Expr]) -> tuple[list[Expr], list[Expr], list[Expr]]:
-    """List the nodes whose users rules must know of: those needed whole, those used again, inner products."""
+def _uses(roots: Sequence[Expr]) -> tuple[list[Expr], list[Expr], list[Expr], list[Expr]]:
+    """List the nodes whose users rules must know of: those needed whole, used again, inner products, quotients."""
     order = topological(roots)
     again = _used_again(order, roots)
     whole = _needed_whole(order, roots)
-    return whole, [n for n in order if id(n) in again], _inner_products(order, again.union(map(id, roots)))
+    ready = [n for n in order if _is_quotient(n) and (id(n) in again or side.name_of(n) is not None)]
+    return whole, [n for n in order if id(n) in again], _inner_products(order, again.union(map(id, roots))), ready
+
+
+def _is_quotient(node: Expr) -> bool:
+    return node.op == "divide" and node.args[1].ndim > 0 and bool(node.dtype.is_float)
 
 
 def _needed_whole(order: Sequence[Expr], roots: Sequence[Expr]) -> list[Expr]:

@@ -17,6 +17,7 @@ from symgrad.rules.matmul import MATMUL
 from symgrad.rules.onehot import ONE_HOT
 from symgrad.rules.order import ORDER
 from symgrad.rules.powers import POWERS
+from symgrad.rules.quotients import QUOTIENTS
 from symgrad.rules.scale import SCALE
 from symgrad.rules.solving import SOLVING
 from symgrad.rules.stability import STABILITY
@@ -27,10 +28,10 @@ from symgrad.rules.units import UNITS
 
 __all__ = [
     "ALGEBRA", "AVERAGES", "CONTRACTION", "DIAGONAL", "FACTS", "LAYOUT", "MASK", "MATMUL", "ONE_HOT", "ORDER",
-    "POWERS", "SCALE", "SOLVING", "STABILITY", "SUMMATION", "TABLE", "TERMS", "TOTAL", "UNITS",
+    "POWERS", "QUOTIENTS", "SCALE", "SOLVING", "STABILITY", "SUMMATION", "TABLE", "TERMS", "TOTAL", "UNITS",
 ]  # fmt: skip
 
 TABLE: tuple[Rule, ...] = (
-    *ALGEBRA, *POWERS, *STABILITY, *LAYOUT, *UNITS, *TOTAL, *MATMUL, *MASK, *SCALE, *AVERAGES, *TERMS, *SOLVING, *FACTS,
-    *DIAGONAL, *ONE_HOT, *CONTRACTION, *SUMMATION, *ORDER,
+    *ALGEBRA, *POWERS, *STABILITY, *LAYOUT, *UNITS, *TOTAL, *MATMUL, *MASK, *SCALE, *AVERAGES, *TERMS, *QUOTIENTS,
+    *SOLVING, *FACTS, *DIAGONAL, *ONE_HOT, *CONTRACTION, *SUMMATION, *ORDER,
 )  # fmt: skip

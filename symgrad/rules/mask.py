@@ -15,6 +15,7 @@ from symgrad.ops.moves import stretched
 from symgrad.ops.row import ROWS
 from symgrad.pattern import op, variables
 from symgrad.rewrite import Context, Rule, RuleClass, rule, structural
+from symgrad.rules.scale import split
 from symgrad.shape import dim
 
 BITWISE, REFINES = RuleClass.BITWISE, RuleClass.REFINES
@@ -38,11 +39,16 @@ def _select_examples() -> list[Expr]:
 def mask_outward(node: Expr, context: Context) -> Expr | None:
     """Move a mask out of a product; of two masks the left one first. Scalar factors stay outside."""
     for this, other in (node.args, node.args[::-1]):
-        if other.ndim == 0 and (node.ndim > 0 or other.op in ("constant", "dim")):
+        if other.ndim == 0 and (node.ndim > 0 or _is_number(other, context)):
             continue
         if this.op == "where" and id(this) not in context.kept and _is_zero(this.args[2]):
             return ROWS["where"](this.args[0], ROWS["multiply"](other, this.args[1]), constant_node(0, node.dtype))
     return None
+
+
+def _is_number(node: Expr, context: Context) -> bool:
+    """Tell whether a scalar is made of numbers and sizes, which are factors beside scalars, too (see `scale.py`)."""
+    return node.op in ("constant", "dim") or split(node, context).core is None
 
 
 def _cast_examples() -> list[Expr]:
@@ -139,6 +145,32 @@ def mask_of_mask(node: Expr, context: Context) -> Expr | None:
     return ROWS["where"](ROWS["logical_and"](outer, inner.args[0]), inner.args[1], zero)
 
 
+def _contraction_examples() -> list[Expr]:
+    x, y, _ = _samples()
+    s, A = symbol("s", (), "float64"), symbol("A", (3, 4), "float64")
+    labels = {"left": (0, 1), "right": (0, 2), "out": (0, 1, 2)}
+    return [ROWS["where"](s != 0, x / s, 0) @ A, A @ ROWS["where"](s > 0, symbol("v", (4,), "float64"), 0),
+            ROWS["contract"](x, ROWS["where"](s > 0, y, 0), **labels)]  # fmt: skip
+
+
+@structural(
+    "mask_of_contraction", "matmul contract", "x @ where(c, y, 0)", "where(c, x @ y, 0)", REFINES,
+    condition="c has rank 0; nothing else uses the mask", examples=_contraction_examples,
+)  # fmt: skip
+def mask_of_contraction(node: Expr, context: Context) -> Expr | None:
+    """Ask once for the whole product."""
+    for place, this in enumerate(node.args):
+        if context.owns(this, "where") and this.args[0].ndim == 0 and _is_zero(this.args[2]):
+            args = [stretched(this.args[1], this.shape) if i == place else a for i, a in enumerate(node.args)]
+            return ROWS["where"](this.args[0], ROWS[node.op](*args, **node.attrs), this.args[2])
+    return None
+
+
+def _compared(name: str) -> list[Expr]:
+    _, _, c = _samples()
+    return [ROWS[name](ROWS["where"](c, constant_node(1, FLOAT64), constant_node(0, FLOAT64)), 0)]
+
+
 def _both(name: str) -> Expr:
     _, _, c = _samples()
     return ROWS[name](c, c)
@@ -149,6 +181,8 @@ MASK: tuple[Rule, ...] = (
     rule("and_same", op("logical_and", x, x), x, BITWISE, examples=lambda: [_both("logical_and")]),
     rule("or_same", op("logical_or", x, x), x, BITWISE, examples=lambda: [_both("logical_or")]),
     rule("where_same", op("where", c, x, x), x, BITWISE),
+    rule("positive_mask", op("greater", op("where", c, 1, 0), 0), c, BITWISE, examples=lambda: _compared("greater")),
+    rule("nonzero_mask", op("not_equal", op("where", c, 1, 0), 0), c, BITWISE, examples=lambda: _compared("not_equal")),
     rule("positive_relu", op("greater", op("relu", x), 0), op("greater", x, 0), BITWISE),
     _negated("less_equal"),
     _negated("less"),
@@ -159,4 +193,5 @@ MASK: tuple[Rule, ...] = (
     mask_of_cast,
     mask_of_mask,
     mask_outward,
+    mask_of_contraction,
 )

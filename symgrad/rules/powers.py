@@ -25,7 +25,7 @@ from symgrad.rules.examples import tensor
 from symgrad.rules.scale import Scaled, join, joined, split
 from symgrad.shape import dim
 
-__all__ = ["POWERS", "Factor", "read_monomial", "write_monomial"]
+__all__ = ["POWERS", "Factor", "Monomial", "read_monomial", "write_monomial"]
 
 REAL, REFINES = RuleClass.REAL, RuleClass.REFINES
 _ATOMS = ("constant", "dim")  # collected by scale.py

@@ -20,7 +20,7 @@ from symgrad.rules.examples import tensor
 from symgrad.rules.powers import read_monomial, write_monomial
 from symgrad.rules.scale import Scaled, joined, split
 
-__all__ = ["TERMS"]
+__all__ = ["TERMS", "Term", "add_parts", "read_sum"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,11 @@ def read_sum(node: Expr, context: Context) -> Sum:
 
 def _written(tree: Sum, terms: Iterator[Term]) -> Expr | None:
     """Write a sum with other terms, given in the same order; None stands for nothing."""
-    return write_chain(tree, terms, lambda term: term.new, _sum)
+    return write_chain(tree, terms, lambda term: term.new, add_parts)
 
 
-def _sum(node: Expr, parts: list[Expr | None]) -> Expr | None:
+def add_parts(node: Expr, parts: list[Expr | None]) -> Expr | None:
+    """Apply the operator of a sum to parts of which some are left out."""
     *first, last = parts
     if last is None:
         return first[0] if first else None

@@ -6,6 +6,7 @@ In: expressions. Out: text. It must not know compilation or training.
 from __future__ import annotations
 
 from symgrad.show.look import latex, mathml, pprint
+from symgrad.show.source import srepr
 from symgrad.show.text import format_equations, format_expression
 
-__all__ = ["format_equations", "format_expression", "latex", "mathml", "pprint"]
+__all__ = ["format_equations", "format_expression", "latex", "mathml", "pprint", "srepr"]

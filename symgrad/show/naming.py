@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from symgrad import side
-from symgrad.expr import Expr
+from symgrad.expr import Expr, Parameter
 from symgrad.ops.row import ROWS
 from symgrad.ops.structure import Cast, Leaf, Map
 from symgrad.shape import Dim, names
@@ -28,7 +28,7 @@ _PROBABILITIES = frozenset({"softmax", "sigmoid"})
 _DEEPEST = 16  # operations inside each other on one line
 _CHAINS = ({"add", "subtract", "negative"}, {"multiply", "divide", "negative"}, {"matmul"})  # written without brackets
 _FOLLOWED = 24  # how many rewrites back a node's origin is looked for
-_SEARCHED = 100  # nodes of a step of the chain rule
+_SEARCHED = 100  # nodes of a step of the chain rule, or of an update
 
 
 class Names:
@@ -59,7 +59,8 @@ class Names:
         separate = {id(new): f"{self.of(param)}_new" for param, new in updates if id(new) in apart}
         self.lines = self._shared(roots, given, {*separate, *needed})
         self._names.update(given)
-        self._name_lines({**chosen, **separate})
+        chosen = {**chosen, **separate}
+        self._name_lines({**self._gradients(updates, chosen), **chosen})
 
     def of(self, node: Expr) -> str | None:
         """Give the name under which a node stands in formulas."""
@@ -128,6 +129,19 @@ class Names:
                 lines.append(node)
                 depths[id(node)] = 0
         return lines
+
+    def _gradients(self, updates: Sequence[tuple[Expr, Expr]], chosen: Mapping[int, str]) -> dict[int, str]:
+        """Call the gradient that the update of a trainable W reads dW, where it has a line and nobody named it."""
+        unnamed = {id(node) for node in self.lines if side.name_of(node) is None and id(node) not in chosen}
+        found: dict[int, str] = {}
+        for param, new in updates:
+            near = [new] if isinstance(param, Parameter) and param.trainable and unnamed else []
+            for node in near:  # grows while it is read: nodes of the parameter's shape, the nearest first
+                if id(node) in unnamed and id(node) not in found and _is_cotangent(node):
+                    found[id(node)] = f"d{self._names[id(param)]}"
+                    break
+                near += [x for x in reads(node) if x.type == param.type][: max(0, _SEARCHED - len(near))]
+        return found
 
     def _name_lines(self, chosen: Mapping[int, str]) -> None:
         """Take the user's names, then suggested ones, then those that the form of the value gives."""

@@ -78,16 +78,17 @@ class Writer:
     # -- sums -----------------------------------------------------------------------------------------------------
 
     def sum_of(self, node: Expr) -> Phrase:
-        """Read a sum flat: positive terms first, sorted."""
-        found = sorted(terms(node, self._has_name), key=lambda t: (t[0] < 0, *self._term_key(t[1])))
+        """Read a sum flat: what an update changes, positive terms, others, sorted."""
+        found = sorted(terms(node, self._has_name), key=lambda t: (t[0] < 0, *self._term_key(t[1], node)))
         return Sum(tuple((sign, self._term(term)) for sign, term in found))
 
     def _term(self, term: Expr) -> Expr | Number:
         plain = not is_negative(term) or self._has_name(term)
         return term if plain else Number(number_text(term, -1))
 
-    def _term_key(self, node: Expr) -> tuple[Any, ...]:
-        return (-node.ndim, not self._is_contraction(node), *self._key(node))
+    def _term_key(self, term: Expr, whole: Expr) -> tuple[Any, ...]:
+        later = not self.names.is_renewed(term, whole)
+        return (later, -term.ndim, not self._is_contraction(term), *self._key(term))
 
     def _key(self, node: Expr) -> tuple[int, tuple[str, str], bytes]:
         return self._weight[id(node)], self._head[id(node)], order_key(node)

@@ -72,7 +72,9 @@ def by_rule(seed: int, one: Rule, before: Expr, rng: random.Random, tally: Tally
         return
     inner = [node for node in topological([before])[:-1] if node.args]
     some = {id(node) for node in inner if rng.random() < 0.15}
-    context = rng.choice((Context(), Context(), Context(kept=some), Context(shared=some)))
+    quotients = {(id(q.args[0]), id(q.args[1])): q for q in inner if q.op == "divide" and q.args[1].ndim}
+    ready = Context(quotients=quotients)
+    context = rng.choice((Context(), ready, ready, Context(kept=some), Context(shared=some)))
     try:
         after = one.apply(before, context)
     except Exception as error:  # whatever it is, a rule that raises stops the simplifier
