@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from symgrad import side
 from symgrad.dtypes import INT64
 from symgrad.errors import GradientError
 from symgrad.expr import Expr, topological
@@ -61,6 +62,8 @@ def _renewed(node: Expr, args: Sequence[Operand], size: Size) -> Operand:
     has_axis = out.ndim > node.ndim
     if out.shape != ((size, *node.shape) if has_axis else node.shape) or out.dtype is not node.dtype:
         raise _not_mapped(node, f"{format_shape(out.shape)} for {format_shape((size, *node.shape))}")
+    given = {node, *(x for x, _ in args)}
+    side.explain(out, side.Origin("vmap", node), lambda made: made in given or bool(side.sites(made)))
     return out, has_axis
 
 

@@ -100,12 +100,14 @@ def push(
     A seed that depends on others moves with them, too. Nodes in `leaves` are not entered.
     """
     forward = topological(results, stop=lambda node: node in leaves or not flows(node))
-    passing = between(forward, seeds, leaves)
+    passing, known = between(forward, seeds, leaves), set(forward)
     found: dict[Expr, Expr] = {}
     for node in forward:
         tangent = seeds.get(node)
         if node in passing:
             own = _tangent(node, tuple(found.get(arg) for arg in node.args))
+            if own is not None:
+                side.explain(own, side.Origin("tangent", node), lambda made: made in known or bool(side.sites(made)))
             tangent = own if tangent is None else tangent if own is None else ROWS["add"](tangent, own)
         if tangent is not None:
             found[node] = tangent

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from symgrad import side
@@ -139,9 +139,27 @@ def sweep(
     return {node: settled(g, node) for node, g in found.items()}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage:
+    """The chain rule at one node: all that came from above, and what goes on to each operand on a path to a target."""
+
+    node: Expr
+    above: Cotangent
+    parts: tuple[Cotangent | None, ...] = ()
+
+
+def passages(loss: Expr, targets: Sequence[Expr]) -> list[Passage]:
+    """List what the sweep does from a scalar to the targets, in its order: for those who tell the chain rule."""
+    tape: list[Passage] = []
+    with side.building_at(None):
+        _sweep([(loss, Cotangent(constant_node(1, loss.dtype)))], targets, frozenset(), tape)
+    return tape
+
+
 def _sweep(
-    seeds: Sequence[tuple[Expr, Cotangent]], targets: Sequence[Expr], leaves: frozenset[Expr]
-) -> dict[Expr, Cotangent]:
+    seeds: Sequence[tuple[Expr, Cotangent]], targets: Sequence[Expr], leaves: frozenset[Expr],
+    tape: list[Passage] | None = None,
+) -> dict[Expr, Cotangent]:  # fmt: skip
     """Visit every node after its users; what these contribute is added in their order, which is the graph's alone."""
     results = [out for out, _ in seeds]
     forward = topological(results, stop=lambda node: node in leaves or not flows(node))
@@ -158,15 +176,21 @@ def _sweep(
             continue
         if node in wanted:
             found[node] = g_node
-        if node not in passing:
-            continue
-        for position, (arg, part) in enumerate(zip(node.args, _cotangents(node, g_node, tame), strict=True)):
-            if part is None or not (arg in passing or arg in wanted):
-                continue
-            if part.value is not g_node.value and part.value not in known:
-                side.record_origin(part.value, side.Origin(f"{plain_name(node.op)}[{position}]", node, g_node.value))
-            _add(pending, arg, part)
+        parts = cotangents(node, g_node, tame) if node in passing else ()
+        parts = [part if arg in passing or arg in wanted else None for arg, part in zip(node.args, parts, strict=False)]
+        if tape is not None:
+            tape.append(Passage(node, g_node, tuple(parts)))
+        for position, part in enumerate(parts):
+            if part is not None:
+                origin = side.Origin(f"{plain_name(node.op)}[{position}]", node, g_node.value)
+                side.explain(part.value, origin, functools.partial(_is_given, g_node.value, known))
+                _add(pending, node.args[position], part)
     return found
+
+
+def _is_given(upstream: Expr, known: Collection[Expr], node: Expr) -> bool:
+    """Tell whether a node was there before a step of the chain rule."""
+    return node is upstream or node in known
 
 
 def between(forward: Sequence[Expr], wanted: Collection[Expr], leaves: Collection[Expr]) -> set[Expr]:
@@ -191,7 +215,7 @@ def _add(pending: dict[Expr, Cotangent], node: Expr, part: Cotangent) -> None:
 # -- one node ------------------------------------------------------------------------------------------------------
 
 
-def _cotangents(node: Expr, g: Cotangent, tame: Callable[[], Collection[Expr]]) -> Sequence[Cotangent | None]:
+def cotangents(node: Expr, g: Cotangent, tame: Callable[[], Collection[Expr]]) -> Sequence[Cotangent | None]:
     """Apply the chain rule to one node: a cotangent, of the operand's shape and dtype, for each operand."""
     row = row_of(node)
     if isinstance(row.structure, Map):

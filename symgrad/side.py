@@ -10,7 +10,7 @@ import contextlib
 import contextvars
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -122,6 +122,16 @@ def record_origin(node: object, origin: Origin) -> None:
     known = _origins.get(node) or ()
     if len(known) < _MOST_SITES and all(origin.rule != o.rule for o in known):
         _origins[node] = (*known, origin)
+
+
+def explain(made: Any, origin: Origin, known: Callable[[Any], bool]) -> None:
+    """Remember one reason for a node and for what was made for it: down to what is known, or has a reason already."""
+    fresh = [made]
+    while fresh:
+        node = fresh.pop()
+        if node.args and not known(node) and (node is made or not origins(node)):
+            record_origin(node, origin)
+            fresh += node.args
 
 
 def origins(node: object) -> tuple[Origin, ...]:

@@ -79,9 +79,14 @@ def added(a: Cotangent, b: Cotangent, node: Expr) -> Cotangent:
         due = a.due if b.due is None or a.due is b.due else b.due if a.due is None else a.support
         return Cotangent(ROWS["add"](a.value, b.value), a.support, due)
     total = ROWS["add"](settled(a, node), settled(b, node))
-    if a.support is None or b.support is None:
+    if a.support is None or b.support is None or _complement(a.support, b.support) or _complement(b.support, a.support):
         return Cotangent(total)
     return Cotangent(total, ROWS["logical_or"](a.support, b.support))
+
+
+def _complement(a: Expr, b: Expr) -> bool:
+    """Tell whether one holds where the other does not, as for the two branches of a choice."""
+    return a.op == "logical_not" and a.args[0] is b
 
 
 def shrunk(g: Cotangent, node: Expr, target: Expr) -> Cotangent:

@@ -20,7 +20,7 @@ from symgrad.errors import DTypeError, GradientError, ShapeError
 from symgrad.expr import Expr, TensorType, Type, buffer_node, constant_node, dim_node, literal, make, topological
 from symgrad.ops.structure import Map, Structure
 from symgrad.shape import Dim, Size, broadcast_shapes, format_shape, repeated_axes
-from symgrad.surface import PRINTERS
+from symgrad.surface import OPERATORS, PRINTERS
 
 Attrs = Mapping[str, Any]
 Vjp = Callable[[Expr, Expr], "tuple[Expr | None, ...]"]
@@ -320,6 +320,8 @@ def where_text(args: Sequence[Expr]) -> str:
     for arg in args:
         if arg.op in ("symbol", "parameter") and side.sites(arg):
             parts.append(f"{arg.attrs['name']} declared at {side.sites(arg)[0]}")
+        elif side.origins(arg) and not side.sites(arg) and (brief := OPERATORS[".why"](arg).brief):
+            parts.append(f"{label(arg)} comes from {brief}")
     return "; ".join(parts)
 
 
