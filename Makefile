@@ -20,7 +20,7 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 STALE := stale
 endif
 
-.PHONY: help mnist test fuzz bench lint check-latex clean stale
+.PHONY: help mnist test fuzz bench lint check-latex test-browser clean stale
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -46,6 +46,10 @@ lint: $(STAMP)  ## ruff and mypy
 check-latex: $(STAMP)  ## let KaTeX read our LaTeX, and write a page of it (needs npm)
 	@mkdir -p build/katex && npm install --silent --no-audit --prefix build/katex katex@0.16
 	cd tests && KATEX=../build/katex ../$(BIN)/python -m latex ../build/formulas.html
+
+test-browser: $(STAMP)  ## click through the explorer's page in a headless Chromium, which the machine must have
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[browser]'
+	$(BIN)/python -m pytest -q tests/browser/check_*.py
 
 clean:  ## remove the environment and everything that was generated
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

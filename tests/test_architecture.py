@@ -35,9 +35,9 @@ TABLE = """
     7 codegen vecmath
     7 codegen memory poison program walk
     7 codegen writer address arith access evaluate emit object_file jit driver threads
-    7 codegen dump pipeline kernel __init__
-    8 symgrad bisection compiled train/
-    9 symgrad cli __main__
+    7 codegen dump pipeline tally places kernel peak __init__
+    8 symgrad tables subject labels bisection listing costs memories profiling tracing declared compiled train/
+    9 symgrad exhibits page cli __main__
 """
 CODEGEN_MAY_IMPORT = range(4)  # the ranks of symgrad that codegen knows
 DOORS = {  # a foreign library enters by these modules only

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What is run, and patterns of lines that it must print, in this order.
+# What is run, FOLDER being an empty folder, and patterns of lines that it must print, in this order.
 RUNS = {
     "gradient": (
         ["examples/01_gradient.py"],
@@ -78,6 +78,15 @@ RUNS = {
             r"test loss 0\.1\d{3}, test accuracy 0\.9[5-8]\d\d",
         ],
     ),
+    "read the gradient": (
+        ["examples/06_read_the_gradient.py", "FOLDER"],
+        [
+            r"Z1 += X @ W1 \+ b1",
+            r"db1 = sum\(G1, axis=0\) / N",
+            r"checked: 8 of 8 steps agree at 5 random points .*",
+            r"written: derivation\.txt gradient\.html gradient\.tex",
+        ],
+    ),
 }
 
 
@@ -87,9 +96,9 @@ def run(*arguments, cwd=ROOT):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_prints_what_it_promises(name):
+def test_prints_what_it_promises(name, tmp_path):
     arguments, patterns = RUNS[name]
-    done = run(*arguments)
+    done = run(*(str(tmp_path) if argument == "FOLDER" else argument for argument in arguments))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = iter(done.stdout.splitlines())

@@ -15,7 +15,7 @@ import symgrad as sg
 from symgrad.ops.row import ROWS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/backpropagation.md")
+PAGES = ("README.md", "docs/backpropagation.md", "docs/tour.md")
 FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
