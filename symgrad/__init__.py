@@ -9,6 +9,8 @@ from typing import Any
 
 from symgrad import linalg
 from symgrad import ops as _ops
+from symgrad.chainrule.derivation import derivation
+from symgrad.drawing.figure import graph
 from symgrad.errors import (
     CompileError,
     DTypeError,
@@ -28,8 +30,6 @@ from symgrad.regions import checkpoint, custom_gradient
 from symgrad.reverse import grad, value_and_grad, vjp
 from symgrad.seeds import set_seed
 from symgrad.show import format_equations, latex, pprint, srepr
-from symgrad.show.derivation import derivation
-from symgrad.show.figure import graph
 from symgrad.simplifier import simplify
 from symgrad.vectorise import hessian, jacobian, vmap
 

@@ -1,7 +1,9 @@
 """What `symgrad` exports, for type checkers: the names that `__init__.py` imports at their first use are here too."""
 
+from symgrad.chainrule.derivation import derivation as derivation
 from symgrad.compiled import Function as Function
 from symgrad.compiled import function as function
+from symgrad.drawing.figure import graph as graph
 from symgrad.errors import CompileError as CompileError
 from symgrad.errors import DTypeError as DTypeError
 from symgrad.errors import FormatError as FormatError
@@ -33,8 +35,6 @@ from symgrad.show import format_equations as format_equations
 from symgrad.show import latex as latex
 from symgrad.show import pprint as pprint
 from symgrad.show import srepr as srepr
-from symgrad.show.derivation import derivation as derivation
-from symgrad.show.figure import graph as graph
 from symgrad.simplifier import simplify as simplify
 from symgrad.train import datasets as datasets
 from symgrad.train.labels import to_categorical as to_categorical

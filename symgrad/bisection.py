@@ -26,11 +26,11 @@ from codegen.kernel import bind
 from codegen.pipeline import Compiled, Step
 from codegen.vecmath import MATH
 from symgrad.expr import Expr, Parameter
+from symgrad.inspection.subject import Subject
 from symgrad.interpreter import evaluate as interpret
 from symgrad.ops.body import inline
 from symgrad.ops.row import label
 from symgrad.shape import evaluate
-from symgrad.subject import Subject
 
 VARIABLE = "SYMGRAD_BISECT"
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}

@@ -23,25 +23,26 @@ from codegen.dims import with_free_names
 from codegen.kernel import Bound, bind
 from codegen.pipeline import Compiled, compile_graph
 from codegen.threads import default_threads
-from symgrad import bisection, listing
+from symgrad import bisection
 from symgrad.boundary import as_array, bind_shapes
-from symgrad.costs import CostAnalysis, cost_analysis
 from symgrad.declared import check_symbols, checked_inputs, checked_updates, not_negative, output_titles, renamed_dims
 from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.forks import hold_at_fork
+from symgrad.inspection import listing
+from symgrad.inspection.costs import CostAnalysis, cost_analysis
+from symgrad.inspection.labels import Labels, ValueLine, launch_labels, value_lines
+from symgrad.inspection.memories import MemoryAnalysis, memory_analysis
+from symgrad.inspection.profiling import GuardError, Profile, profile
+from symgrad.inspection.subject import Subject
+from symgrad.inspection.tracing import Trace, traced
 from symgrad.interpreter import evaluate as interpret
-from symgrad.labels import Labels, ValueLine, launch_labels, value_lines
-from symgrad.memories import MemoryAnalysis, memory_analysis
 from symgrad.ops.body import inline
 from symgrad.ops.row import as_expr, label, where_text
 from symgrad.options import Options, chosen_options
-from symgrad.profiling import GuardError, Profile, profile
 from symgrad.shape import dim, evaluate, format_shape
 from symgrad.simplifier import simplify
 from symgrad.structures import matched, parts, restore
-from symgrad.subject import Subject
-from symgrad.tracing import Trace, traced
 
 
 @functools.cache

@@ -17,21 +17,21 @@ from codegen.jit import assembly
 from codegen.pipeline import Compiled
 from codegen.text import print_kernel
 from symgrad import side
+from symgrad.chainrule.derivation import Derivation
+from symgrad.chainrule.setting import sections
+from symgrad.chainrule.why import built_at, why
 from symgrad.compiled import Function
+from symgrad.drawing.figure import Graph
+from symgrad.drawing.picture import Box
 from symgrad.expr import Expr, TensorType, topological
-from symgrad.labels import expanded_nodes
+from symgrad.inspection.labels import expanded_nodes
+from symgrad.inspection.subject import Subject
 from symgrad.ops.row import plain_name
 from symgrad.shape import format_shape
-from symgrad.show.derivation import Derivation
-from symgrad.show.figure import Graph
 from symgrad.show.glimpse import glimpse
 from symgrad.show.mathml import MATHML
 from symgrad.show.notation import Written
-from symgrad.show.picture import Box
-from symgrad.show.setting import sections
 from symgrad.show.text import format_equations
-from symgrad.show.why import built_at, why
-from symgrad.subject import Subject
 
 __all__ = ["Exhibition", "exhibits"]
 

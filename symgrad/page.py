@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.chainrule.derivation import derivation
 from symgrad.compiled import Function, function
+from symgrad.drawing.figure import Graph, graph
 from symgrad.errors import SymgradError
 from symgrad.exhibits import Exhibition, exhibits
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.shape import evaluate, names
-from symgrad.show.derivation import derivation
-from symgrad.show.figure import Graph, graph
 from symgrad.structures import parts
 from symgrad.train.model import Model
 

@@ -24,7 +24,7 @@ TABLE = """
     3 symgrad ops.structure ops.row ops/ serial
     4 symgrad pattern rewrite held rules/ simplifier request support reverse forward batch vectorise boundary
     4 symgrad interpreter regions linalg
-    5 symgrad show/
+    5 symgrad show/ drawing/ chainrule/
     6 symgrad nn/
     6 symgrad __init__
     7 codegen machine
@@ -36,7 +36,7 @@ TABLE = """
     7 codegen memory poison program walk
     7 codegen writer address arith access evaluate emit object_file jit driver threads
     7 codegen dump pipeline tally places kernel peak __init__
-    8 symgrad tables subject labels bisection listing costs memories profiling tracing declared compiled train/
+    8 symgrad inspection.subject bisection inspection/ declared compiled train/
     9 symgrad exhibits page cli __main__
 """
 CODEGEN_MAY_IMPORT = range(4)  # the ranks of symgrad that codegen knows

@@ -12,8 +12,8 @@ from formulas import printed_under_hash_seeds
 from row_cases import differentiable
 
 import symgrad as sg
+from symgrad.chainrule.derivation import Derivation
 from symgrad.errors import GradientError
-from symgrad.show.derivation import Derivation
 
 N = sg.dim("N")
 x, v, W = sg.symbol("x", (N, 3)), sg.symbol("v", (3,)), sg.symbol("W", (3, 4))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symgrad as sg
-from symgrad.show.measure import box_lines, frame_title, text_width
+from symgrad.drawing.measure import box_lines, frame_title, text_width
 
 TOLERANCE = 0.15  # places are rounded to tenths
 

@@ -16,9 +16,9 @@ from codegen.machine import host
 from codegen.memory import aligned
 from codegen.peak import multiply_adds, peak_flops
 from codegen.verify import verify
-from symgrad.costs import CostAnalysis
 from symgrad.dtypes import FLOAT32
 from symgrad.errors import IndexRangeError, ShapeError
+from symgrad.inspection.costs import CostAnalysis
 from symgrad.shape import dim, evaluate
 
 N = sg.dim("N")

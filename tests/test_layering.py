@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symgrad.show.coordinates import Spacing, positions, title_ends
-from symgrad.show.layering import LOOSE, assign_levels, layered
-from symgrad.show.ordering import crossings, order_rows
+from symgrad.drawing.coordinates import Spacing, positions, title_ends
+from symgrad.drawing.layering import LOOSE, assign_levels, layered
+from symgrad.drawing.ordering import crossings, order_rows
 
 
 @st.composite

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
-from symgrad.tracing import Extent
+from symgrad.inspection.tracing import Extent
 
 N = sg.dim("N")
 DRAW = np.random.default_rng(5)

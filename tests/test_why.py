@@ -8,8 +8,8 @@ from formulas import EQUATIONS
 
 import symgrad as sg
 from symgrad import side
+from symgrad.chainrule.why import built_at
 from symgrad.expr import interned_count, topological
-from symgrad.show.why import built_at
 
 x, W, v = sg.symbol("x", (5, 3)), sg.symbol("W", (3, 4)), sg.symbol("why_v", (3,))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from symgrad import side
+from symgrad.drawing.picture import CALLS, LayerCall
 from symgrad.dtypes import DType, inexact
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, Parameter, topological
@@ -22,7 +23,6 @@ from symgrad.ops.leaves import check_name
 from symgrad.ops.row import describe
 from symgrad.philox import fold
 from symgrad.shape import Shape, format_shape
-from symgrad.show.picture import CALLS, LayerCall
 
 __all__ = ["Call", "Layer", "calls_below", "calls_of", "names_for"]
 

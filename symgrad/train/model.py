@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from symgrad.compiled import Function, function
+from symgrad.drawing.figure import TARGETS, with_gradients
+from symgrad.drawing.picture import Results
 from symgrad.errors import ShapeError, SymgradError
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.nn import losses, optim
@@ -24,8 +26,6 @@ from symgrad.options import Options, chosen_options
 from symgrad.philox import as_key, fold, permutation
 from symgrad.seeds import next_key
 from symgrad.shape import format_shape
-from symgrad.show.figure import TARGETS, with_gradients
-from symgrad.show.picture import Results
 from symgrad.simplifier import simplify
 from symgrad.train.feeds import (
     arrays_of,

@@ -10,20 +10,20 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from symgrad.chainrule.aliases import Aliases
+from symgrad.chainrule.chosen import is_plumbing, numbers_in
+from symgrad.chainrule.local import LocalRule, Rules, passing_words
+from symgrad.chainrule.steps import Account, Contribution, Link, Step, Value
+from symgrad.chainrule.why import built_at
 from symgrad.expr import Expr, topological
 from symgrad.ops.facts import declared
 from symgrad.ops.leaves import FACTS as KNOWN_FACTS
 from symgrad.rewrite import Applied, Rule, RuleClass
 from symgrad.rules import LAYOUT, ORDER, UNITS
 from symgrad.shape import format_shape
-from symgrad.show.aliases import Aliases
-from symgrad.show.chosen import is_plumbing, numbers_in
-from symgrad.show.local import LocalRule, Rules, passing_words
 from symgrad.show.naming import Names
 from symgrad.show.notation import Notation, write
 from symgrad.show.phrase import Call, Number, Phrase
-from symgrad.show.steps import Account, Contribution, Link, Step, Value
-from symgrad.show.why import built_at
 from symgrad.show.wording import Writer
 
 __all__ = ["Formula", "Partial", "Piece", "Prime", "Told", "tell"]

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.tally import tallies
+from symgrad.inspection.subject import Subject
+from symgrad.inspection.tables import Table
 from symgrad.shape import Dim, Size, evaluate, names, substitute
-from symgrad.subject import Subject
-from symgrad.tables import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from symgrad.show.picture import Box, Frame
+from symgrad.drawing.picture import Box, Frame
 
 __all__ = ["SHAPE_SIZE", "Line", "box_lines", "box_size", "frame_title", "text_width", "title_width"]
 

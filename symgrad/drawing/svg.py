@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from html import escape
 from typing import Final
 
-from symgrad.show.arrangement import Place
-from symgrad.show.curves import Way, number
-from symgrad.show.drawing import Drawing, Heading, shape_anchor
-from symgrad.show.measure import Line, box_lines, frame_title
-from symgrad.show.picture import LOOSE, Box
+from symgrad.drawing.arrangement import Place
+from symgrad.drawing.curves import Way, number
+from symgrad.drawing.measure import Line, box_lines, frame_title
+from symgrad.drawing.picture import LOOSE, Box
+from symgrad.drawing.sheet import Drawing, Heading, shape_anchor
 
 __all__ = ["svg_text"]
 

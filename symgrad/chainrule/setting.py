@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
+from symgrad.chainrule.steps import Account
+from symgrad.chainrule.telling import Formula, Partial, Piece, Prime, Told, tell
 from symgrad.show.mathml import MATHML
 from symgrad.show.notation import Notation
 from symgrad.show.python import TEXT
-from symgrad.show.steps import Account
-from symgrad.show.telling import Formula, Partial, Piece, Prime, Told, tell
 from symgrad.show.tex import LATEX, escaped
 
 __all__ = ["as_equations", "as_html", "as_latex", "as_text", "sections"]

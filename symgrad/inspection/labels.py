@@ -18,6 +18,7 @@ from codegen.guards import Guard
 from codegen.pipeline import Step
 from symgrad import side
 from symgrad.expr import Expr, Parameter, topological
+from symgrad.inspection.subject import Subject, stored_nodes
 from symgrad.ops.body import inline
 from symgrad.ops.row import label, row_of
 from symgrad.ops.structure import Layout
@@ -25,7 +26,6 @@ from symgrad.shape import Size
 from symgrad.show import format_equations
 from symgrad.show.compounds import reads
 from symgrad.show.naming import LEAVES, Names
-from symgrad.subject import Subject, stored_nodes
 
 LINE = re.compile(r"(\S+) +(=|<-) (.*)")
 FOLLOWED = 24  # how many nodes an optimizer's equations may have between a gradient and the parameter

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from symgrad.show.layering import Layers
+from symgrad.drawing.layering import Layers
 
 __all__ = ["positions", "title_ends"]
 

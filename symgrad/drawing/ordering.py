@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from symgrad.show.layering import LOOSE, Layers
+from symgrad.drawing.layering import LOOSE, Layers
 
 __all__ = ["crossings", "order_rows"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from symgrad.show.measure import box_lines, frame_title
-from symgrad.show.picture import LOOSE, Box, Picture
+from symgrad.drawing.measure import box_lines, frame_title
+from symgrad.drawing.picture import LOOSE, Box, Picture
 
 __all__ = ["dot_text", "mermaid_text"]
 

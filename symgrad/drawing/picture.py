@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from symgrad import side
+from symgrad.drawing.labels import Label, Labels, bearer, leaf_text
 from symgrad.expr import Expr, Parameter, TensorType, topological
 from symgrad.ops.row import row_of
 from symgrad.shape import format_shape
-from symgrad.show.labels import Label, Labels, bearer, leaf_text
 from symgrad.show.naming import LEAVES
 
 __all__ = ["CALLS", "Box", "Frame", "LayerCall", "Link", "Picture", "Results", "collapsed", "picture_of"]

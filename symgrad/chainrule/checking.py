@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.chainrule.aliases import Aliases
+from symgrad.chainrule.sampling import Point, draw
+from symgrad.chainrule.steps import Account, Step, Value
 from symgrad.expr import Expr, topological
 from symgrad.interpreter import evaluate
 from symgrad.request import flows
-from symgrad.show.aliases import Aliases
-from symgrad.show.sampling import Point, draw
-from symgrad.show.steps import Account, Step, Value
 
 __all__ = ["Failure", "Report", "check_steps"]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from symgrad.show.arrangement import TRACK, Lane, Place, Rows, lanes_of, stacked
-from symgrad.show.coordinates import title_ends
-from symgrad.show.curves import Way, arrivals, curves
-from symgrad.show.measure import box_size
-from symgrad.show.picture import Picture
-from symgrad.show.wires import Wiring
+from symgrad.drawing.arrangement import TRACK, Lane, Place, Rows, lanes_of, stacked
+from symgrad.drawing.coordinates import title_ends
+from symgrad.drawing.curves import Way, arrivals, curves
+from symgrad.drawing.measure import box_size
+from symgrad.drawing.picture import Picture
+from symgrad.drawing.wires import Wiring
 
 __all__ = ["Drawing", "Heading", "drawn", "shape_anchor"]
 

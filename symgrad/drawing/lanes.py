@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-from symgrad.show.layering import assign_levels
-from symgrad.show.picture import LOOSE, Picture
+from symgrad.drawing.layering import assign_levels
+from symgrad.drawing.picture import LOOSE, Picture
 
 __all__ = ["box_rows"]
 

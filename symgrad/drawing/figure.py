@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from symgrad import side
+from symgrad.drawing.diagram import dot_text, mermaid_text
+from symgrad.drawing.picture import Box, Frame, Link, Picture, Results, collapsed, is_cotangent, picture_of
+from symgrad.drawing.sheet import Drawing, drawn
+from symgrad.drawing.svg import svg_text
 from symgrad.expr import Expr, TensorType
 from symgrad.reverse import grad
-from symgrad.show.diagram import dot_text, mermaid_text
-from symgrad.show.drawing import Drawing, drawn
 from symgrad.show.glimpse import OPERATORS, glimpse
-from symgrad.show.picture import Box, Frame, Link, Picture, Results, collapsed, is_cotangent, picture_of
-from symgrad.show.svg import svg_text
 from symgrad.structures import parts
 from symgrad.surface import PRINTERS
 

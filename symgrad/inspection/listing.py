@@ -13,7 +13,7 @@ from codegen.emit import emit
 from codegen.ir import Kernel
 from codegen.jit import assembly
 from codegen.text import print_kernel
-from symgrad.subject import Subject
+from symgrad.inspection.subject import Subject
 
 Labels = Sequence[tuple[str, ...]]
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from symgrad.dtypes import DType
 from symgrad.errors import nearest
-from symgrad.labels import ValueLine
+from symgrad.inspection.labels import ValueLine
+from symgrad.inspection.tables import Table
 from symgrad.shape import format_shape
-from symgrad.tables import Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from symgrad.chainrule.checking import Report, check_steps
+from symgrad.chainrule.setting import as_equations, as_html, as_latex, as_text, sections
+from symgrad.chainrule.steps import Account, Step, derive
 from symgrad.expr import Expr
-from symgrad.show.checking import Report, check_steps
-from symgrad.show.setting import as_equations, as_html, as_latex, as_text, sections
-from symgrad.show.steps import Account, Step, derive
 from symgrad.show.unicode import UNICODE
 
 __all__ = ["Derivation", "derivation"]

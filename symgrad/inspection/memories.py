@@ -14,11 +14,11 @@ from codegen.memory import aligned
 from codegen.places import MemoryPlan, Places, operand_bytes, plan_memory
 from symgrad.dtypes import DType
 from symgrad.expr import Buffer, Expr
-from symgrad.labels import Labels
+from symgrad.inspection.labels import Labels
+from symgrad.inspection.subject import Subject
+from symgrad.inspection.tables import Table
 from symgrad.ops.row import label
 from symgrad.shape import evaluate, format_shape
-from symgrad.subject import Subject
-from symgrad.tables import Table
 
 WIDEST = 64  # launches that a chart of lifetimes shows one by one
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symgrad.show.coordinates import positions
-from symgrad.show.lanes import box_rows
-from symgrad.show.layering import Layers, layered
-from symgrad.show.measure import SHAPE_SIZE, box_size, text_width, title_width
-from symgrad.show.ordering import order_rows
-from symgrad.show.picture import LOOSE, Box, Picture
+from symgrad.drawing.coordinates import positions
+from symgrad.drawing.lanes import box_rows
+from symgrad.drawing.layering import Layers, layered
+from symgrad.drawing.measure import SHAPE_SIZE, box_size, text_width, title_width
+from symgrad.drawing.ordering import order_rows
+from symgrad.drawing.picture import LOOSE, Box, Picture
 
 __all__ = ["TRACK", "Lane", "Place", "Rows", "lanes_of", "stacked"]
 

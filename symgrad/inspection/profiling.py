@@ -20,10 +20,10 @@ from codegen.pipeline import Step
 from codegen.program import Table as LaunchTable
 from codegen.threads import team
 from symgrad.buffers import aligned_copy
-from symgrad.costs import KernelCost
 from symgrad.dtypes import DType
-from symgrad.subject import Subject
-from symgrad.tables import Table, quantity
+from symgrad.inspection.costs import KernelCost
+from symgrad.inspection.subject import Subject
+from symgrad.inspection.tables import Table, quantity
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from symgrad.show.arrangement import TRACK, Lane, Place, Rows
-from symgrad.show.curves import Point, Way, rounded
-from symgrad.show.picture import Picture
+from symgrad.drawing.arrangement import TRACK, Lane, Place, Rows
+from symgrad.drawing.curves import Point, Way, rounded
+from symgrad.drawing.picture import Picture
 
 __all__ = ["Wiring"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from symgrad.show.arrangement import Lane, Place, Rows
+from symgrad.drawing.arrangement import Lane, Place, Rows
 
 __all__ = ["Way", "arrivals", "curves", "number", "rounded"]
 

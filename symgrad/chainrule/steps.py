@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symgrad import side
+from symgrad.chainrule.chosen import shown_given, shown_values
 from symgrad.expr import Expr, constant_node, rebuild, symbol_node, topological
 from symgrad.held import substituted
 from symgrad.ops.row import ROWS, row_of
@@ -28,7 +29,6 @@ from symgrad.request import check_loss, check_reached, variables, zeros_like
 from symgrad.reverse import Passage, cotangents, passages
 from symgrad.rewrite import Applied, Context, RuleClass, place_like
 from symgrad.rules.inference import facts_of
-from symgrad.show.chosen import shown_given, shown_values
 from symgrad.simplifier import simplify, stabilise
 from symgrad.support import Cotangent, settled, tame_nodes
 

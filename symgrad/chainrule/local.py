@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symgrad import side
+from symgrad.chainrule.sampling import sizes_in
 from symgrad.expr import Expr, constant_node, literal, symbol_node
 from symgrad.ops.body import holds_body
 from symgrad.ops.calculus import OPERANDS, derivative_of, instantiate
@@ -20,7 +21,6 @@ from symgrad.ops.reduce import reduced_size
 from symgrad.ops.row import ROWS, plain_name, row_of
 from symgrad.ops.structure import Cast, Contraction, Fold, Map, Place, Sequential
 from symgrad.reverse import cotangents
-from symgrad.show.sampling import sizes_in
 from symgrad.simplifier import simplify
 from symgrad.support import Cotangent
 

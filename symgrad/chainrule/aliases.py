@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from symgrad import side
+from symgrad.chainrule.steps import Account, Value
 from symgrad.expr import Expr
 from symgrad.shape import names as names_in_size
 from symgrad.show.compounds import reading_order
 from symgrad.show.naming import Names
-from symgrad.show.steps import Account, Value
 from symgrad.show.wording import Writer
 
 __all__ = ["Aliases"]
