@@ -147,7 +147,7 @@ def test_names_given_with_the_results():
     W = sg.parameter("W", (3,))
     updates = sg.optim.SGD().updates((W**2).sum(), [W])
     assert "new W" in [n.name for n in sg.graph(updates).nodes if n.result]
-    assert [n.name for n in sg.graph((x + 1).named("H")).nodes] == ["x", "H"]
+    assert [n.name for n in sg.graph((x + 7).named("H")).nodes] == ["x", "H"]
 
 
 def test_what_cannot_be_drawn():

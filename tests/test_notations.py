@@ -127,9 +127,9 @@ def test_names_that_no_notation_can_break():
 
 
 def test_shapes_on_request():
-    h = (x @ A).named("H")
-    assert format_expression(sg.sum(h * h), shapes=True).split("\n") == ["H = x @ A   # (N, 3)", "sum(H * H)  # ()"]
-    assert sg.latex(h, shapes=True) == "\\begin{aligned}\n  H &= x\\, A &&\\quad \\texttt{(N, 3)}\n\\end{aligned}"
+    h = (z @ B).named("H")
+    assert format_expression(sg.sum(h * h), shapes=True).split("\n") == ["H = z @ B   # (N, 3)", "sum(H * H)  # ()"]
+    assert sg.latex(h, shapes=True) == "\\begin{aligned}\n  H &= z\\, B &&\\quad \\texttt{(N, 3)}\n\\end{aligned}"
 
 
 def test_what_pprint_prints(capsys):
