@@ -23,7 +23,13 @@ __all__ = ["formatted", "latex", "mathml", "pprint"]
 
 
 def formatted(target: Any, notation: Notation, shapes: bool = False) -> str:
-    """Write an expression, a dict of equations, or a list of either, one below the other."""
+    """Write an expression, a dict of equations, or a list of either, one below the other.
+
+    What has a form of its own in a notation, as a derivation has, gives it as the attribute of that title.
+    """
+    own = getattr(type(target), notation.title, None)
+    if own is not None and not isinstance(target, Expr):
+        return str(getattr(target, notation.title))
     if isinstance(target, Mapping):
         return format_equations(target, notation=notation, shapes=shapes)
     if isinstance(target, list | tuple):
