@@ -45,7 +45,8 @@ class Tally:
 
 
 def tallies(steps: Sequence[Step], home: Mapping[Expr, Group]) -> list[Tally]:
-    """Count every launch. A reduction and its operands belong to the first of its launches, what follows to the last.
+    """Count every launch. A reduction and its operands belong to the first of its launches, what follows to the last;
+    a launch that only fills the memory in which the next one sums counts nothing.
 
     >>> from codegen.pipeline import compile_graph
     >>> from symgrad.options import Options
@@ -56,11 +57,16 @@ def tallies(steps: Sequence[Step], home: Mapping[Expr, Group]) -> list[Tally]:
     [Tally(flops=8*N, functions=8*N, read=32*N, written=32*N)]
     """
     found: list[Tally] = []
+    begun: set[Group] = set()
     for position, step in enumerate(steps):
+        beside = [other for other in steps[position + 1 : position + 2] if other.group is step.group]
+        last = not beside
+        fills = any(isinstance(o, Expr) and o in other.stored for other in beside for o in step.stored)
         inside = computed(step.group, home)
         reduced = _below(step.group.root, inside, home)
-        first = position == 0 or steps[position - 1].group is not step.group
-        last = position == len(steps) - 1 or steps[position + 1].group is not step.group
+        first = not fills and step.group not in begun
+        if not fills:
+            begun.add(step.group)
         flops = functions = 0  # type: Size
         for node in inside:
             if first if node in reduced else last:
@@ -96,7 +102,7 @@ def operations(node: Expr) -> tuple[Size, Size]:
         case Fold():
             return product(node.args[0].shape), 0
         case Scatter():
-            return product(node.args[-1].shape), 0
+            return product(node.args[0].shape), 0
         case Sequential(kind=kind):
             return SEQUENTIAL[kind](node)
     return 0, 0

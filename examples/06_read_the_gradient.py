@@ -1,6 +1,7 @@
 """Read a gradient: as text, as LaTeX, as a derivation that is checked, and as a page to walk through.
 
-Writes gradient.html, gradient.tex and derivation.txt into the folder named as the argument, or the current one.
+Writes gradient.html (open it in a browser), gradient.tex (an `aligned` environment, for a document with amsmath) and
+derivation.txt into the folder named as the argument, or the current one.
 """
 
 import sys
@@ -24,6 +25,7 @@ gradients = dict(zip(["dW1", "db1", "dW2", "db2"], sg.grad(loss, parameters), st
 print(sg.format_equations(gradients))
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+folder.mkdir(parents=True, exist_ok=True)
 (folder / "gradient.tex").write_text(sg.latex(gradients) + "\n", encoding="utf8")
 
 derivation = sg.derivation(loss, parameters)

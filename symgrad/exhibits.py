@@ -26,12 +26,14 @@ from symgrad.drawing.picture import Box
 from symgrad.expr import Expr, TensorType, topological
 from symgrad.inspection.labels import expanded_nodes
 from symgrad.inspection.subject import Subject
+from symgrad.ops.body import inline
 from symgrad.ops.row import plain_name
 from symgrad.shape import format_shape
 from symgrad.show.glimpse import glimpse
 from symgrad.show.mathml import MATHML
 from symgrad.show.notation import Written
 from symgrad.show.text import format_equations
+from symgrad.simplifier import simplify
 
 __all__ = ["Exhibition", "exhibits"]
 
@@ -57,7 +59,7 @@ class Exhibition:
 
 def exhibits(shown: Exhibition) -> Data:
     """Collect everything; positions in lists link nodes, steps and kernels."""
-    kernel_of = _kernel_of(shown.function.subject)
+    kernel_of = _kernel_of(shown)
     place = {id(box.node): k for k, box in enumerate(shown.graph.nodes)}
     nodes = [_node(box, shown.graph, kernel_of.get(id(box.node))) for box in shown.graph.nodes]
     for edge in shown.graph.edges:
@@ -75,7 +77,7 @@ def exhibits(shown: Exhibition) -> Data:
         "nodes": nodes, "steps": steps, "equations": _equations(shown, place), "kernels": _launches(shown),
         "code": _code(shown.function.subject.compiled),
         "start": next((box.id for box in reversed(shown.graph.nodes) if box.result), None),
-        "checked": str(shown.derivation.check()) if shown.derivation is not None else "",
+        "checked": _checked(shown.derivation),
     }  # fmt: skip
 
 
@@ -103,10 +105,15 @@ def _node(box: Box, graph: Graph, kernel: int | None) -> Data:
 
 def _mathematics(box: Box, names: Mapping[int, str]) -> str:
     """Give the formula of a box, with the name of its value if it has one."""
-    formula = glimpse(box.node, {at: name for at, name in names.items() if at != id(box.node)}, MATHML)
-    if not box.name or not box.node.args:
-        return formula
-    return formula.replace("<mrow>", f"<mrow>{MATHML.name(box.name)}<mo>=</mo>", 1)
+
+    def named(lines: Sequence[Written]) -> str:
+        *above, last = lines
+        if box.name and box.node.args and not last.name:
+            last = replace(last, name=MATHML.name(box.name))
+        return MATHML.lines([*above, last])
+
+    others = {at: name for at, name in names.items() if at != id(box.node)}
+    return glimpse(box.node, others, replace(MATHML, lines=named))
 
 
 # -- formulas ----------------------------------------------------------------------------------------------------------
@@ -131,6 +138,16 @@ def _equations(shown: Exhibition, place: Mapping[int, int]) -> list[Data]:
     return found
 
 
+def _checked(derivation: Derivation | None) -> str:
+    """Say whether the steps agree at random points, or why that cannot be told."""
+    if derivation is None:
+        return ""
+    try:
+        return str(derivation.check())
+    except ValueError as error:  # nowhere that was looked is the loss finite
+        return f"not checked: {error}"
+
+
 def _steps(derivation: Derivation | None, place: Mapping[int, int]) -> list[Data]:
     """List the steps of the chain rule, each with the node of the forward computation that it differentiates by."""
     if derivation is None:
@@ -145,8 +162,25 @@ def _steps(derivation: Derivation | None, place: Mapping[int, int]) -> list[Data
 # -- kernels -----------------------------------------------------------------------------------------------------------
 
 
-def _kernel_of(subject: Subject) -> dict[int, int]:
-    """Map expressions, by `id`, to the first launch that computes them, for itself or for others to read."""
+def _kernel_of(shown: Exhibition) -> dict[int, int]:
+    """Map what is drawn, by `id`, to the first launch that computes it, as it stands or as simplified."""
+    launch_of = _launch_of(shown.function.subject)
+    drawn = [box.node for box in shown.graph.nodes]
+    with side.building_at(None):
+        simplified = simplify(inline(drawn))
+    subject = shown.function.subject
+    outputs = dict(zip(subject.titles, subject.outputs, strict=True))
+    became = {id(node): outputs[name] for name, node in shown.equations.items() if name in outputs}
+    found: dict[int, int] = {}
+    for node, new in zip(drawn, simplified, strict=True):
+        for form in (node, became.get(id(node), new), new):
+            if id(form) in launch_of:
+                found.setdefault(id(node), launch_of[id(form)])
+    return found
+
+
+def _launch_of(subject: Subject) -> dict[int, int]:
+    """Map the nodes of a function's simplified graph, by `id`, to the first launch that computes them."""
     inside: dict[int, int] = {}
     for k, step in enumerate(subject.compiled.steps):
         elsewhere = {n for n, home in subject.compiled.home.items() if home is not step.group}

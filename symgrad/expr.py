@@ -128,7 +128,7 @@ class Expr(Surface):
     def digest(self) -> bytes:
         """Give a digest that is the same in every process for the same structure."""
         if self._digest is None:
-            for node in topological([self]):
+            for node in topological([self], stop=lambda node: node._digest is not None):
                 if node._digest is None:
                     _set(node, "_digest", _digest_of(node))
         return self._digest  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.boundary import unbound
 from symgrad.chainrule.derivation import derivation
+from symgrad.chainrule.sampling import sizes_in
 from symgrad.compiled import Function, function
 from symgrad.drawing.figure import Graph, graph
-from symgrad.errors import SymgradError
+from symgrad.dtypes import FLOAT32
+from symgrad.errors import SymgradError, nearest
 from symgrad.exhibits import Exhibition, exhibits
-from symgrad.expr import Expr, Parameter, topological
-from symgrad.shape import evaluate, names
+from symgrad.expr import Expr, Parameter, symbol_node, topological
+from symgrad.shape import dim, evaluate, names
 from symgrad.structures import parts
 from symgrad.train.model import Model
 
@@ -46,8 +49,8 @@ def explorer(
       random arrays, parameters stay as they are.
     - `title`: the heading of the page.
 
-    Gives the path. Raises TypeError for what is neither, GradientError as `sg.grad` does, and OSError where the file
-    cannot be written.
+    Gives the path. Raises TypeError for what is neither and for sizes of dimensions that do not exist, GradientError as
+    `sg.grad` does, and OSError where the file cannot be written.
 
     >>> import symgrad as sg, tempfile, pathlib
     >>> x, y = sg.symbol("x", (sg.dim("N"), 3)), sg.symbol("y", (sg.dim("N"),))
@@ -81,9 +84,8 @@ def _exhibition(target: Expr | Model, wrt: Any, sizes: dict[str, int]) -> Exhibi
     folded = graph(target, wrt=wrt or None, collapse=True) if drawing.groups else None
     equations = _results(drawing, loss)
     if compiled is None:
-        symbols = [n for n in topological(equations.values()) if n.op == "symbol"]
-        compiled = function(symbols, equations)
-    sizes = {name: sizes.get(name, DEFAULT_SIZE) for name in _dimensions(compiled)}
+        compiled = function(_inputs(equations.values()), equations)
+    sizes = _chosen_sizes(sizes, _dimensions(compiled))
     account = derivation(loss, wrt) if wrt else None
     return Exhibition(drawing, folded, equations, account, compiled, _seconds(compiled, sizes), sizes)
 
@@ -110,6 +112,26 @@ def _results(drawing: Graph, loss: Expr) -> dict[str, Expr]:
     return found
 
 
+def _inputs(equations: Iterable[Expr]) -> list[Expr]:
+    """List the symbols of expressions, and others that are only there to tell the sizes that no symbol tells."""
+    order = topological(equations)
+    symbols = [node for node in order if node.op == "symbol"]
+    untold = unbound(symbols, sizes_in(order))
+    return [*symbols, *(symbol_node(f"size of {name}", (dim(name),), FLOAT32) for name in untold)]
+
+
+def _chosen_sizes(asked: Mapping[str, int], names: Sequence[str]) -> dict[str, int]:
+    """Bind all dimensions; TypeError for one that does not exist or is no number, ValueError for a negative one."""
+    for name, size in asked.items():
+        if name not in names:
+            raise TypeError(f"sizes: there is no dimension {name!r}. {nearest(name, names)}")
+        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+            raise TypeError(f"sizes: {name} is an integer, not {size!r}")
+        if size < 0:
+            raise ValueError(f"sizes: {name} is 0 or more, not {size}")
+    return {name: int(asked.get(name, DEFAULT_SIZE)) for name in names}
+
+
 def _dimensions(compiled: Function) -> list[str]:
     found = (str(name) for node in compiled.inputs for size in node.shape for name in names(size))
     return list(dict.fromkeys(found))
@@ -118,12 +140,12 @@ def _dimensions(compiled: Function) -> list[str]:
 def _seconds(compiled: Function, sizes: Mapping[str, int]) -> list[float | None]:
     """Time every launch on random arrays; where these cannot be run, say nothing of time."""
     rng = np.random.default_rng(0)
-    arrays = [_drawn(node, rng, sizes) for node in compiled.inputs]
     found: list[float | None] = [None] * len(compiled.subject.compiled.steps)
     try:
+        arrays = [_drawn(node, rng, sizes) for node in compiled.inputs]
         for one in compiled.profile(*arrays, repeat=REPEAT):
             found[one.launch - 1] = one.seconds
-    except SymgradError:  # indices or sizes that only the user can choose
+    except (SymgradError, MemoryError):  # indices or sizes that only the user can choose
         pass
     return found
 

@@ -58,7 +58,8 @@ def test_every_operator_is_drawn(call):
     text = graph.svg()
     ET.fromstring(text)
     assert " object at " not in text
-    assert {n.name for n in graph.nodes if n.kind == "input"} == {x.attrs["name"] for x in call.operands}
+    read = call.operands[:1] if call.row.name == "recompute" else call.operands  # it only waits for the other
+    assert {n.name for n in graph.nodes if n.kind == "input"} == {x.attrs["name"] for x in read}
 
 
 def test_functions_with_derivatives_of_their_own():

@@ -58,6 +58,60 @@ def test_costs_are_of_the_sizes_that_were_asked_for(page):
     assert 50 < flops[1] / flops[0] < 101
 
 
+@pytest.mark.parametrize(
+    ("sizes", "error", "said"),
+    [
+        ({"M": 3}, TypeError, "no dimension 'M'"),
+        ({"N": -1}, ValueError, "0 or more"),
+        ({"N": 2.5}, TypeError, "integer"),
+    ],
+)
+def test_sizes_that_are_refused(sizes, error, said, tmp_path):
+    with pytest.raises(error, match=said):
+        explorer(regression()[0], tmp_path / "page.html", sizes=sizes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_that_no_machine_has_are_shown_without_times(page):
+    _, data = page(regression()[0], sizes={"N": 10**14})
+    assert {one["seconds"] for one in data["kernels"]} == {None}
+
+
+def test_a_dimension_that_no_input_tells(page):
+    z = sg.symbol("z", (N + 1, 3))
+    _, data = page(sg.mean((z[1:] - z[:-1]) ** 2))
+    assert all(one["seconds"] > 0 for one in data["kernels"])
+
+
+def test_what_cannot_be_checked_says_so(page):
+    z = sg.symbol("z", (N,))
+    _, data = page(sg.sum(z[200:] ** 2))
+    assert data["checked"].startswith("not checked: no point was found")
+
+
+def test_every_operator_has_the_kernel_that_computes_it(page):
+    w, v = sg.parameter("w", (3, 4), seed=1), sg.parameter("v", (4,), seed=2)
+    hidden = sg.tanh(x @ w).named("hidden")
+    _, data = page(sg.mean(((hidden @ v).named("out") - y) ** 2))
+    lines = [" ".join(kernel["label"]) for kernel in data["kernels"]]
+    for node in data["nodes"]:
+        assert (node["kernel"] is None) == (node["kind"] != "operator"), node["text"]
+    for node in data["nodes"]:
+        if node["name"] in ("hidden", "out", "loss", "dw", "dv"):
+            assert f"{node['name']} = " in lines[node["kernel"]]
+
+
+def test_a_gradient_is_written_in_the_names_of_the_forward_computation(page):
+    model = sg.Sequential([
+        sg.layers.Dense(8, activation="tanh", input_shape=(5,)), sg.layers.Dense(3, activation="softmax"),
+    ])  # fmt: skip
+    model.compile("sgd", "categorical_crossentropy")
+    _, data = page(model)
+    texts = [node["text"].split("\n")[0] for node in data["nodes"]]
+    assert "dW2 = H.T @ (P - Y) / N" in texts
+    assert "db2 = sum(P - Y, axis=0) / N" in texts
+
+
 def test_without_parameters_symbols_are_differentiated_by(page):
     _, data = page(sg.mean(sg.sin(x) * 2))
     assert "dx" in {node["name"] for node in data["nodes"]}

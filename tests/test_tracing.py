@@ -136,3 +136,7 @@ def test_extent_of_nothing_and_of_nan():
     assert (odd.nans, odd.infs, odd.zeros) == (0.5, 0.5, 0.0)
     assert np.isnan(odd.mean)
     assert Extent.of(np.array([True, False])).mean == 0.5
+
+
+def test_an_average_does_not_overflow():
+    assert Extent.of(np.full(3, 1.6e308)).mean == pytest.approx(1.6e308)

@@ -308,3 +308,14 @@ def test_the_bar_fills_up():
     assert "loss: 1.2345e-04" in screen.getvalue()
     with pytest.raises(ValueError, match="verbose is 'auto', 0, 1 or 2, not 3"):
         Progress(4, 3)
+
+
+def test_gradients_of_a_model_in_mathematical_notation(capsys):
+    model = sg.Sequential([sg.layers.Dense(2, input_shape=(3,))])
+    model.compile("sgd", "mse")
+    gradients = model.gradients()
+    assert r"\mathrm{d}W &=" in sg.latex(gradients)
+    assert gradients._repr_latex_() == rf"$\displaystyle {sg.latex(gradients)}$"
+    assert gradients._repr_html_().startswith("<math")
+    sg.pprint(gradients)
+    assert "dW = " in capsys.readouterr().out

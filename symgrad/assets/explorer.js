@@ -5,8 +5,10 @@
   const graph = $("graph"), canvas = $("canvas"), [svg, folded] = canvas.querySelectorAll("svg");
   const boxes = new Map(data.nodes.map((node) => [node.id, svg.getElementById(node.id)]));
   const index = new Map(data.nodes.map((node, k) => [node.id, k]));
-  const edges = [...svg.querySelectorAll("g.edge")];
-  let selected = null;
+  for (const one of [svg, folded]) one?.setAttribute("role", "group"); // an image would hide its nodes from screen readers
+  const edgesAt = new Map(data.nodes.map((node) => [node.id, []]));
+  for (const edge of svg.querySelectorAll("g.edge")) for (const id of [edge.dataset.from, edge.dataset.to]) edgesAt.get(id)?.push(edge);
+  let selected = null, near = [];
 
   // -- small pieces of the page: text is always text, mathematics and steps come ready from the compiler --------------
   const element = (tag, properties = {}, ...children) => {
@@ -53,6 +55,7 @@
   const middle = () => [graph.clientWidth / 2, graph.clientHeight / 2];
   const show = (id) => {
     if (isFolded()) fold(false);
+    place(); // what still moves is measured where it will be
     const box = boxes.get(id).getBoundingClientRect(), room = graph.getBoundingClientRect();
     const inside = box.left > room.left + 20 && box.right < room.right - 20 && box.top > room.top + 20 && box.bottom < room.bottom - 20;
     if (inside && view.scale > 0.45) return;
@@ -95,6 +98,7 @@
     graph.addEventListener(end, (event) => {
       pointers.delete(event.pointerId);
       graph.classList.remove("dragged");
+      setTimeout(() => { travelled = 0; }); // after the click that ends a drag, before one that no pointer made
     });
   }
   document.querySelector(".zoom").addEventListener("click", (event) => {
@@ -159,12 +163,12 @@
     const shown = element("pre", { tabIndex: 0 });
     const { text, llvm, assembly } = data.code[kernel.name];
     const texts = { "Loop IR": text, "LLVM IR": llvm, Assembly: assembly };
-    const row = element("div", { className: "tabs" });
+    const row = element("div", { className: "tabs", role: "group", ariaLabel: "Code" });
     for (const [title, lines] of Object.entries(texts)) {
       const button = element("button", { type: "button", textContent: title });
       button.addEventListener("click", () => {
         shown.textContent = lines;
-        for (const other of row.children) other.setAttribute("aria-selected", other === button);
+        for (const other of row.children) other.setAttribute("aria-pressed", other === button);
       });
       row.append(button);
     }
@@ -194,13 +198,15 @@
   const stepList = (steps) => {
     const list = element("ol", { className: "steps" });
     for (const k of steps) {
-      const item = ready("li", data.steps[k].html);
-      item.dataset.number = data.steps[k].number;
-      if (data.steps[k].node !== null) {
-        item.tabIndex = 0;
-        item.addEventListener("click", () => select(data.nodes[data.steps[k].node].id, false));
-        item.addEventListener("keydown", (event) => event.key === "Enter" && item.click());
-      }
+      const { html, number, node } = data.steps[k];
+      const item = ready("li", html);
+      item.dataset.number = number;
+      if (node !== null) {
+        const { id, name, label } = data.nodes[node];
+        item.dataset.node = id;
+        item.addEventListener("click", () => select(id, true));
+        if (number) item.prepend(element("button", { type: "button", className: "number", textContent: number, ariaLabel: `Step ${number}: show ${name || label}` }));
+      } else if (number) item.prepend(element("span", { className: "number", textContent: number }));
       list.append(item);
     }
     return list;
@@ -209,10 +215,10 @@
   // -- selection ------------------------------------------------------------------------------------------------------
   const select = (id, travel = false) => {
     if (selected) boxes.get(selected)?.classList.remove("selected");
-    for (const edge of edges) edge.classList.remove("near");
-    for (const box of boxes.values()) box?.classList.remove("near");
+    for (const one of near) one.classList.remove("near");
+    near = [];
     canvas.classList.toggle("focused", id !== null);
-    for (const line of document.querySelectorAll(".line")) line.setAttribute("aria-current", line.dataset.node === id);
+    for (const line of document.querySelectorAll(".line, #panel-derivation li[data-node]")) line.setAttribute("aria-current", line.dataset.node === id);
     selected = id;
     if (id === null) {
       $("panel-node").replaceChildren(element("p", { className: "nothing", textContent: "Choose a node of the graph." }));
@@ -220,9 +226,10 @@
     }
     const node = data.nodes[index.get(id)], box = boxes.get(id);
     box.classList.add("selected");
-    for (const k of [...node.operands, ...node.users]) boxes.get(data.nodes[k].id)?.classList.add("near");
-    for (const edge of edges) edge.classList.toggle("near", edge.dataset.from === id || edge.dataset.to === id);
-    for (const other of boxes.values()) other?.setAttribute("tabindex", other === box ? 0 : -1);
+    near = [...[...node.operands, ...node.users].map((k) => boxes.get(data.nodes[k].id)), ...edgesAt.get(id)];
+    for (const one of near) one.classList.add("near");
+    svg.querySelector('g.node[tabindex="0"]')?.setAttribute("tabindex", -1);
+    box.setAttribute("tabindex", 0);
     $("panel-node").replaceChildren(...nodePanel(node));
     $("panel-node").scrollTop = 0;
     open("node");
@@ -232,7 +239,8 @@
   for (const [id, box] of boxes) {
     box.setAttribute("tabindex", -1);
     box.setAttribute("role", "button");
-    box.setAttribute("aria-label", `${data.nodes[index.get(id)].name} ${data.nodes[index.get(id)].text}`.trim());
+    const { text, gradient, kind } = data.nodes[index.get(id)];
+    box.setAttribute("aria-label", `${text}, ${gradient ? "gradient" : kind}`);
     box.addEventListener("click", () => travelled <= 4 && select(id));
   }
   graph.addEventListener("click", (event) => {
@@ -255,10 +263,11 @@
     boxes.get(data.nodes[k].id).focus({ preventScroll: true });
   };
   document.addEventListener("keydown", (event) => {
+    if ($("keys").open) return;
     const typing = event.target.matches("input, pre");
     if (event.key === "/" && !typing) { event.preventDefault(); $("search").focus(); return; }
     if (event.key === "Escape") { if (typing) event.target.blur(); else select(null); return; }
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const panel = { 1: "node", 2: "formula", 3: "derivation", 4: "kernels" }[event.key];
     if (panel) open(panel);
     if (event.key === "+") zoom(1.2, ...middle());
@@ -266,12 +275,18 @@
     if (event.key === "0") fit();
     if (event.key === "f") fold(!isFolded());
     if (!graph.contains(document.activeElement) && document.activeElement !== document.body) return;
+    if ((event.key === "Enter" || event.key === " ") && boxes.has(document.activeElement.id)) {
+      event.preventDefault();
+      select(document.activeElement.id);
+    }
     if (!event.key.startsWith("Arrow")) return;
     event.preventDefault();
     const k = selected === null ? undefined : index.get(selected);
     if (k === undefined) return go(data.nodes.length - 1);
     const node = data.nodes[k];
-    go({ ArrowUp: node.operands[0], ArrowDown: node.users[0], ArrowLeft: beside(k, -1), ArrowRight: beside(k, 1) }[event.key]);
+    if (event.key === "ArrowUp") go(node.operands[0]);
+    else if (event.key === "ArrowDown") go(node.users[0]);
+    else go(beside(k, event.key === "ArrowLeft" ? -1 : 1));
   });
   graph.addEventListener("focus", () => selected === null && graph.matches(":focus-visible") && go(data.nodes.length - 1));
 
@@ -308,15 +323,15 @@
   const rows = data.kernels.map((kernel, k) => {
     const bar = element("span", { className: "bar" });
     bar.style.width = `${(100 * (kernel.seconds ?? 0)) / longest}%`;
-    const name = element("td", {}, computes(kernel), element("span", { className: "where", textContent: kernel.name }), bar);
-    const row = element("tr", { className: "kernel", tabIndex: 0 }, name,
+    const opener = element("button", { type: "button", className: "where", textContent: kernel.name, ariaExpanded: "false" });
+    const row = element("tr", { className: "kernel" }, element("td", {}, computes(kernel), opener, bar),
       ...[duration(kernel.seconds), amount(kernel.flops), amount(kernel.bytes)].map((text) => element("td", { className: "number", textContent: text })));
     const detail = element("tr", { hidden: true }, element("td", { colSpan: 4 }));
     row.addEventListener("click", () => {
       if (!detail.firstChild.childNodes.length) detail.firstChild.append(...code(kernel));
       detail.hidden = !detail.hidden;
+      opener.ariaExpanded = String(!detail.hidden);
     });
-    row.addEventListener("keydown", (event) => event.key === "Enter" && row.click());
     return [row, detail];
   });
   const head = element("tr", {}, element("th", { textContent: "kernel" }), ...["time", "FLOPs", "bytes"].map((text) => element("th", { className: "number", textContent: text })));
@@ -329,6 +344,6 @@
   addEventListener("resize", () => fit(false));
   fold(false);
   fit(false);
-  const asked = decodeURIComponent(location.hash.slice(1));
+  const asked = location.hash.slice(1); // ids have nothing that would be escaped
   select(boxes.has(asked) ? asked : data.start, boxes.has(asked));
 })();

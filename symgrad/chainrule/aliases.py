@@ -15,7 +15,7 @@ from symgrad.chainrule.steps import Account, Value
 from symgrad.expr import Expr
 from symgrad.shape import names as names_in_size
 from symgrad.show.compounds import reading_order
-from symgrad.show.naming import Names
+from symgrad.show.naming import Names, identifier
 from symgrad.show.wording import Writer
 
 __all__ = ["Aliases"]
@@ -36,12 +36,17 @@ class Aliases:
         self._lets: dict[Expr, str] = {}
         for node in (node for node in found.order if not node.args and found.of(node) is not None):
             self._names[node] = self.fresh(found.of(node) or "")
+        for node in (v.symbol for v in values if v.formula is None and v.symbol not in self._names):
+            self._names[node] = self.fresh(identifier(node.attrs["name"]))  # no formula shows it
         for node in (node for node in found.order if node in by_node):
             if by_node[node] is not account.stable:
                 self._names[by_node[node].symbol] = self.fresh(found.of(node) or "t1")
         stable = account.stable.symbol
-        self.loss = self._names.get(stable) or self.fresh(side.name_of(account.loss.node) or "loss")
-        self._names[stable] = self.loss
+        is_leaf = account.stable.formula is None
+        leaf = self._names.get(stable) if is_leaf and account.loss.node is account.stable.node else None
+        self.loss = leaf or self.fresh(side.name_of(account.loss.node) or "loss")
+        if not is_leaf or leaf is not None:
+            self._names[stable] = self.loss
         self._upstream = {step.value.symbol: step.upstream for step in account.steps}
         for step in account.steps:
             self._names[step.upstream] = self.fresh(f"d{self.of(step.value)}")

@@ -26,8 +26,10 @@ from symgrad.request import flows
 __all__ = ["Failure", "Report", "check_steps"]
 
 SAME = 1e-9  # largest relative difference of two formulas for one derivative
+ROUNDED = 8  # the same in units of rounding, of formulas whose numbers are products and sums of others, rounded
 NEAR = 1e-5  # largest relative difference of a derivative and a difference quotient
 APART = 1e-6  # how far the points of a difference quotient lie from the middle
+FAINT = np.finfo(float).tiny / APART  # below, what a difference quotient is made of has lost its digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,8 @@ class Report:
 
 def check_steps(account: Account, points: int, seed: int, given: Mapping[Expr, Any]) -> Report:
     """Check every step at some points; see `Derivation.check`."""
-    if points < 1:
-        raise ValueError(f"check: points is 1 or more, not {points}")
+    _check_number("points", points, 1)
+    _check_number("seed", seed, 0)
     rng = np.random.default_rng(seed)
     trial = _Trial(account)
     for _ in range(points):
@@ -76,6 +78,11 @@ def check_steps(account: Account, points: int, seed: int, given: Mapping[Expr, A
         with np.errstate(all="ignore"):
             trial.at(point, rng)
     return Report(len(account.steps), points, trial.difference, trial.quotients, tuple(trial.failures.values()))
+
+
+def _check_number(name: str, number: Any, least: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise ValueError(f"check: {name} is a whole number, {least} or more, not {number!r}")
 
 
 class _Trial:
@@ -90,6 +97,8 @@ class _Trial:
         formulas = [value.formula for value in _formulated(account) if value.formula is not None]
         self.fixed = {f: [n for n in topological([f]) if n.args and _stops(n)] for f in formulas}
         self.below = {f: _leaves(f) for f in formulas}
+        self.near = {0: _nearness(account.stable.node, [account.loss.node])}
+        self.near |= {s.number: _nearness(s.gradient, [one.local for one in s.contributions]) for s in account.steps}
 
     def at(self, point: Point, rng: np.random.Generator) -> None:
         """Check all steps at one point."""
@@ -121,8 +130,8 @@ class _Trial:
     def _check_loss(self, point: Point) -> None:
         """Compare the loss as it was given with the form that was differentiated, where the former is finite."""
         first, second = evaluate([self.account.loss.node, self.account.stable.node], point)
-        if np.isfinite(first) and abs(first - second) > SAME * max(abs(first), abs(second), 1):
-            what = f"the loss is {first:.6g}, rewritten {second:.6g}"
+        if np.isfinite(first) and abs(first - second) > self.near[0] * max(abs(first), abs(second), 1):
+            what = "the loss is {}, rewritten {}".format(*_told_apart(first, second))
             self.failures.setdefault(0, Failure(0, self.names.loss, what))
 
     def _compare(self, step: Step, stated: np.ndarray, together: np.ndarray) -> None:
@@ -132,9 +141,10 @@ class _Trial:
         apart = np.abs(np.where(finite, stated - together, 0))
         worst = float(np.max(apart, initial=0) / scale) if np.isfinite(apart).all() else np.inf
         self.difference = max(self.difference, worst)
-        if worst > SAME:
+        if worst > self.near[step.number]:
             place = np.unravel_index(np.argmax(np.nan_to_num(apart, nan=np.inf)), apart.shape)
-            what = f"it states {stated[place]:.6g} where upstream times local derivative is {together[place]:.6g}"
+            first, second = _told_apart(stated[place], together[place])
+            what = f"it states {first} where upstream times local derivative is {second}"
             self._fail(step, what)
 
     def _differ(self, step: Step, stated: np.ndarray, known: Point, rng: np.random.Generator) -> None:
@@ -149,9 +159,9 @@ class _Trial:
         high, low = (self._weighted(frozen, known, value, base + h * direction) for h in (APART, -APART))
         quotient = (high - low) / (2 * APART)
         slope, scale = float(np.sum(stated * direction)), float(np.sum(np.abs(stated * direction)))
-        noise = 8 * np.finfo(float).eps * max(abs(high), abs(low)) / APART
+        noise = 8 * np.finfo(float).eps * max(abs(high), abs(low)) / APART + FAINT
         off = abs(quotient - slope)
-        if scale > 0:
+        if scale > FAINT:
             self.quotients = max(self.quotients, off / scale)
         if not off <= NEAR * max(scale, abs(quotient)) + noise:
             self._fail(step, f"the derivative along a random direction is {quotient:.6g}, not {slope:.6g}")
@@ -192,6 +202,23 @@ class _Trial:
 def _stops(node: Expr) -> bool:
     """Tell whether no derivative passes a node, although its value may vary."""
     return node.op == "stop_gradient" or not flows(node)
+
+
+def _nearness(form: Expr, others: Sequence[Expr]) -> float:
+    """Give how far formulas may lie apart: more if rewrites computed numbers, which are rounded to the dtype."""
+    if _numbers([form]) == _numbers(others):
+        return SAME
+    return max(SAME, ROUNDED * float(np.finfo(form.dtype.numpy).eps))
+
+
+def _numbers(forms: Iterable[Expr]) -> set[Expr]:
+    return {node for node in topological(forms) if node.op in ("constant", "buffer")}
+
+
+def _told_apart(first: Any, second: Any) -> tuple[str, str]:
+    """Write two numbers with as many digits as show that they differ."""
+    pairs = ((f"{first:.{digits}g}", f"{second:.{digits}g}") for digits in (6, 9, 12, 17))
+    return next((pair for pair in pairs if pair[0] != pair[1]), (f"{first:.6g}", f"{second:.6g}"))
 
 
 def _formulated(account: Account) -> list[Value]:

@@ -102,4 +102,11 @@ def derivation(loss: Expr, wrt: Any, *, names: Mapping[Expr, str] | None = None)
     >>> print(sg.derivation((x @ w - y) ** 2, w).steps[-1].number)
     2
     """
+    _check_names(names or {})
     return Derivation(derive(loss, wrt, names))
+
+
+def _check_names(names: Mapping[Any, Any]) -> None:
+    for node, name in names.items():
+        if not isinstance(node, Expr) or not isinstance(name, str):
+            raise TypeError(f"derivation: names has strings by expression, not {name!r} by {node!r}")

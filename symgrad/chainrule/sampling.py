@@ -6,7 +6,7 @@ is finite. Facts are respected, and integers that are positions stay inside thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,26 +28,55 @@ Point = dict[Any, Any]  # arrays by leaf, and numbers by dimension
 MOST_DRAWS = 24
 
 
+def _definite(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw square matrices that are symmetric and positive definite, and anything else."""
+    array = rng.normal(size=shape)
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        return array
+    return array @ np.swapaxes(array, -1, -2) + np.eye(shape[-1])
+
+
+# What leaves are drawn from, in turn: any numbers, positive ones, probabilities, those above 1, definite matrices.
+_KINDS: tuple[Callable[[np.random.Generator, tuple[int, ...]], np.ndarray], ...] = (
+    lambda rng, shape: rng.normal(size=shape),
+    lambda rng, shape: rng.normal(size=shape),
+    lambda rng, shape: rng.uniform(0.5, 1.5, shape),
+    lambda rng, shape: rng.uniform(0.05, 0.95, shape),
+    lambda rng, shape: rng.uniform(1.1, 2.5, shape),
+    _definite,
+)
+
+
 def draw(root: Expr, rng: np.random.Generator, given: Mapping[Expr, Any]) -> Point:
     """Draw a point at which a scalar is finite; ValueError if many draws give none.
 
-    Some draws are of positive numbers alone, for what has logarithms and roots.
+    The draws are of numbers of all signs, and in turn of those that logarithms, probabilities, inverse functions want.
     """
     order = topological([root])
     leaves = [node for node in order if node.op in ("symbol", "parameter")]
+    _check_keys(given)
+    refused = ""
     extents = _extents(order)
     for turn in range(MOST_DRAWS):
+        kind = _KINDS[turn % len(_KINDS)]
         sizes = {name: int(rng.integers(2, 5 + turn // 4)) for name in sizes_in(order)}
         sizes.update(_sizes_of(given))
         point: Point = {dim(name): size for name, size in sizes.items()}
         try:
             for node in leaves:
-                point[node] = given[node] if node in given else _array(node, sizes, extents, rng, turn % 3 == 2)
+                point[node] = given[node] if node in given else _array(node, sizes, extents, rng, kind)
             if np.isfinite(evaluate(root, point)):
                 return point
-        except (ShapeError, IndexRangeError):
-            continue
-    raise ValueError(f"no point was found at which the loss is finite, in {MOST_DRAWS} draws. Give arrays with given=.")
+        except (ShapeError, IndexRangeError) as error:
+            refused = f" The last one was refused: {error}"
+    found = f"no point was found at which the loss is finite, in {MOST_DRAWS} draws"
+    raise ValueError(f"{found}. Give arrays with given=.{refused}")
+
+
+def _check_keys(given: Mapping[Any, Any]) -> None:
+    for key in given:
+        if not isinstance(key, Expr) or key.op not in ("symbol", "parameter"):
+            raise TypeError(f"check: given has arrays by symbol or parameter, not by {type(key).__name__} {key}")
 
 
 def sizes_in(order: Sequence[Expr]) -> list[str]:
@@ -99,8 +128,9 @@ def _source(node: Expr) -> Expr:
 
 
 def _array(
-    node: Expr, sizes: Mapping[str, int], extents: Mapping[Expr, Size], rng: np.random.Generator, positive: bool
-) -> np.ndarray:
+    node: Expr, sizes: Mapping[str, int], extents: Mapping[Expr, Size], rng: np.random.Generator,
+    kind: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray],
+) -> np.ndarray:  # fmt: skip
     """Draw a leaf: weights are small enough that deep networks stay moderate."""
     shape = tuple(size_value(size, dict(sizes)) for size in node.shape)
     if node.dtype is BOOL:
@@ -108,7 +138,7 @@ def _array(
     if not node.dtype.is_float:
         return rng.integers(0, max(1, size_value(extents.get(node, 2), dict(sizes))), shape).astype(node.dtype.numpy)
     facts = declared(node)
-    array = rng.uniform(0.5, 1.5, shape) if positive else rng.normal(size=shape)
+    array = kind(rng, shape)
     if node.op == "parameter" and len(shape) > 1:
         array = array / np.sqrt(max(1, shape[-2]))
     if "integer_valued" in facts:

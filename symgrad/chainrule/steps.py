@@ -290,6 +290,8 @@ def _put_in(total: Expr, above: Mapping[Expr, Expr]) -> dict[Expr, Expr]:
     found: dict[Expr, Expr] = {}
     size = _mentions(total)
     for symbol, form in above.items():
+        if size > MOST_NAMES and _mentions(form) > 0:  # too long as it is, perhaps with a thousand paths
+            continue
         uses, elementwise = _uses(total, symbol)
         longer = size + uses * (_mentions(form) - 1)
         if longer <= MOST_NAMES and (_is_elementwise(form) or (elementwise and uses == 1)):

@@ -19,7 +19,7 @@ from symgrad.expr import Expr, topological
 from symgrad.ops.facts import declared
 from symgrad.ops.leaves import FACTS as KNOWN_FACTS
 from symgrad.rewrite import Applied, Rule, RuleClass
-from symgrad.rules import LAYOUT, ORDER, UNITS
+from symgrad.rules import LAYOUT, ORDER, SCALE, UNITS
 from symgrad.shape import format_shape
 from symgrad.show.naming import Names
 from symgrad.show.notation import Notation, write
@@ -66,8 +66,9 @@ class Told:
     notes: tuple[Pieces, ...] = ()
 
 
-# What rewrites of these tables do, a reader sees: they move and order what stays the same.
-_UNTOLD = frozenset(rule.name for rule in (*LAYOUT, *ORDER, *UNITS)) | {"fold", "multiply_one", "commute"}
+# What rewrites of these tables do, a reader sees: they move and order what stays the same, and collect numbers.
+_TRIVIAL = frozenset({"fold", "multiply_one", "commute", "power_one", "where_known"})
+_UNTOLD = _TRIVIAL | {rule.name for rule in (*LAYOUT, *ORDER, *SCALE, *UNITS)}
 # Functions of the user's have no derivative to be told in general.
 _OWN_RULES = {"custom": "the derivative that was given with the function"}
 # How a fact reads; all others read `x is ...`.
@@ -112,6 +113,8 @@ class _Teller:
             because = "so that it and its derivative stay finite and accurate" if better else "numbers outward"
             told, more = self._equation(self.names.loss, stable)
             self.said.add(stable.symbol)
+            if told == statement and not better:  # what moved does not show
+                return
             notes = (told, *more, *self._given([stable]), *self._rewrites(rewrites))
             yield Told("0", (f"rewritten first, {because}",), "", notes)
 
@@ -207,7 +210,9 @@ class _Teller:
     def _equation(self, name: str, value: Value) -> tuple[Pieces, tuple[Pieces, ...]]:
         """Write what a value is, with what else needs a name."""
         if value.formula is None or not value.formula.args:
-            return (Formula(self.notation.name(name)),), ()
+            own = self.names.of(value) if value.formula is None else name
+            is_other = (" = ", Formula(self.notation.name(own))) if own != name else ()
+            return (Formula(self.notation.name(name)), *is_other), ()
         writer, new = self.names.speaker([value.formula], {value.formula: name})
         text = write(value.formula, writer, self.notation, defined=True)
         notes = self._where([node for node in new if node is not value.formula], writer)

@@ -7,6 +7,7 @@ expressions the method. It must not know how gradients are derived.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ def built_at(node: Expr) -> tuple[side.Site, ...]:
 def _seen(node: Expr) -> str:
     """Write a node on one line, and what its names stand for."""
     *lets, text = glimpse(node, {}).split("\n")
-    return ", with ".join([text, *lets])
+    return ", with ".join([text, *(re.sub(" += ", " = ", let, count=1) for let in lets)])  # in no column here
 
 
 Path = tuple["Path", side.Origin] | None  # rewrites from a node back, the earliest one outside

@@ -132,6 +132,7 @@ def picture_of(results: Results, depth: int | None = None) -> Picture:
         return id(user) not in forward and id(operand) in forward and operand.op in ("symbol", "parameter")
 
     names = _names(results, resolve)
+    names |= {at: names[id(twin)] for at, twin in twins.items() if id(twin) in names}
     ends = set(map(id, roots))
     named = {id(node) for node in topological(roots) if node.args and side.name_of(node) is not None}
     walk = _Walk(Labels(names, ends | named, is_hidden, resolve), roots, depth)

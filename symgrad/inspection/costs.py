@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.tally import tallies
-from symgrad.inspection.subject import Subject
+from symgrad.inspection.subject import Subject, check_not_negative
 from symgrad.inspection.tables import Table
 from symgrad.shape import Dim, Size, evaluate, names, substitute
 
@@ -92,7 +92,8 @@ class CostAnalysis(Mapping[str, Size]):
         return tuple(sorted(frozenset().union(*(names(getattr(k, f)) for k in self.kernels for f in SIZES))))
 
     def at(self, **dims: int | Dim) -> CostAnalysis:
-        """Return the costs for these dimensions, as numbers; ShapeError for one that is missing."""
+        """Return the costs for these dimensions, as numbers; ShapeError for one that is missing or negative."""
+        check_not_negative(dims)
         return replace(self, kernels=tuple(k.at(dims) for k in self.kernels))  # type: ignore[arg-type]
 
     def __getitem__(self, key: str) -> Size:

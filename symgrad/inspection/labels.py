@@ -237,9 +237,12 @@ class _Launches:
         return self.book.of(guard.indices) or label(guard.indices)
 
     def _texts(self) -> tuple[tuple[str, ...], ...]:
-        """Write the lines of every launch; one that only fills memory between two says what the last one finishes."""
+        """Write the lines of every launch; one that only prepares memory for others says what the last one finishes."""
         last = {step.group: step for step in self.compiled.steps}
-        finishes = (any(isinstance(o, Expr) for o in step.stored) for step in self.compiled.steps)
+        finisher = {(step.group, o): step for step in self.compiled.steps for o in step.stored}
+        finishes = (
+            any(finisher[s.group, o] is s for o in s.stored if isinstance(o, Expr)) for s in self.compiled.steps
+        )
         return tuple(
             self._whole(step) if whole else self._parts(last[step.group])
             for step, whole in zip(self.compiled.steps, finishes, strict=True)

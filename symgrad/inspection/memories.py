@@ -15,7 +15,7 @@ from codegen.places import MemoryPlan, Places, operand_bytes, plan_memory
 from symgrad.dtypes import DType
 from symgrad.expr import Buffer, Expr
 from symgrad.inspection.labels import Labels
-from symgrad.inspection.subject import Subject
+from symgrad.inspection.subject import Subject, check_not_negative
 from symgrad.inspection.tables import Table
 from symgrad.ops.row import label
 from symgrad.shape import evaluate, format_shape
@@ -112,6 +112,7 @@ def memory_analysis(
     subject: Subject, labels: Labels, dims: Mapping[str, int], shown: Mapping[str, int]
 ) -> MemoryAnalysis:
     """Plan a call for these dimensions; `shown` are the dimensions under their user's names."""
+    check_not_negative(shown)
     compiled = subject.compiled
     planned = plan_memory(compiled, Places(compiled), dims)
 

@@ -6,10 +6,13 @@ that its launches store. It must not know arrays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codegen.pipeline import Compiled
+from symgrad.errors import ShapeError
 from symgrad.expr import Expr, Parameter
+from symgrad.shape import Size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +39,13 @@ class Subject:
     def updates(self) -> tuple[tuple[Parameter, Expr], ...]:
         """Pair each parameter with its new value as simplified."""
         return tuple(zip(self.renewed, self.simplified[len(self.outputs) :], strict=True))
+
+
+def check_not_negative(dims: Mapping[str, Size]) -> None:
+    """Raise ShapeError for a size that no array has."""
+    for name, size in dims.items():
+        if isinstance(size, int) and size < 0:
+            raise ShapeError(f"dimension {name} is 0 or more", got=str(size))
 
 
 def stored_nodes(compiled: Compiled) -> list[Expr]:

@@ -39,10 +39,17 @@ class Extent:
         """Measure an array; of nothing the range is NaN."""
         values = np.asarray(array, np.float64)
         finite = values[np.isfinite(values)]
-        low, mean, high = (finite.min(), finite.mean(), finite.max()) if finite.size else (np.nan,) * 3
+        low, mean, high = (finite.min(), _mean(finite), finite.max()) if finite.size else (np.nan,) * 3
         masks = (values == 0, np.isnan(values), np.isinf(values))
         shares = (float(np.mean(mask)) if values.size else 0.0 for mask in masks)
         return Extent(float(low), float(mean), float(high), *shares)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Average finite numbers; a sum that would overflow is taken of their shares."""
+    with np.errstate(over="ignore"):
+        mean = values.mean()
+    return float(mean if np.isfinite(mean) else np.sum(values / values.size))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -76,6 +76,10 @@ def reads(node: Expr) -> tuple[Expr, ...]:
         return found.column, found.row
     if found is not None:
         return tuple(arg for arg in found.args if isinstance(arg, Expr))
+    if node.op == "recompute":  # it waits for the others, which are no part of its value
+        return node.args[:1]
+    if node.op == "checkpoint":  # its derivative reads the others
+        return node.args[: node.attrs["count"]]
     return node.args if identity_factor(node) is None else node.args[1:2]
 
 

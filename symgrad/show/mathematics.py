@@ -132,7 +132,7 @@ def notation_of(title: str, markup: Markup) -> Notation:
     first, last = markup.fenced("(", (), ")")
     assert isinstance(first, str)
     assert isinstance(last, str)
-    return Notation(title, forms, (first, last), markup.name, markup.lines)
+    return Notation(title, forms, (first, last), markup.name, markup.lines, one_equality=True)
 
 
 # -- products ----------------------------------------------------------------------------------------------------------

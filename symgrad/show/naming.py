@@ -10,6 +10,7 @@ operators are written.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -88,7 +89,7 @@ class Names:
     def _name_leaves(self, chosen: Mapping[int, str]) -> None:
         for node in self.order:
             if node.op in ("symbol", "parameter"):
-                self._names[id(node)] = self.fresh(_identifier(chosen.get(id(node)) or node.attrs["name"]))
+                self._names[id(node)] = self.fresh(identifier(chosen.get(id(node)) or node.attrs["name"]))
             elif node.op == "buffer" and node.size != 0 and (node.ndim > 1 or node.size > 6):
                 self._names[id(node)] = self.fresh(side.name_of(node) or "c")
 
@@ -148,7 +149,7 @@ class Names:
         for node in self.lines:
             name = side.name_of(node) or chosen.get(id(node))
             if name is not None:
-                self._names[id(node)] = self.fresh(name)
+                self._names[id(node)] = self.fresh(identifier(name))
         self._unnamed = {id(node): _letter(node) for node in self.lines if id(node) not in self._names}
         self.number(self.lines)
 
@@ -244,8 +245,11 @@ def _passes_on(node: Expr, origin: side.Origin) -> bool:
     return False
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """Give a name as Python can read it: a/b as a_b, a keyword with an underscore behind."""
     plain = re.sub(r"\W", "_", name)
+    if keyword.iskeyword(plain):
+        return f"{plain}_"
     return plain if plain.isidentifier() else f"_{plain}"
 
 

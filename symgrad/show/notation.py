@@ -53,13 +53,17 @@ class Speaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notation:
-    """Forms by kind of phrase; `lines` puts written lines together, `name` styles a name."""
+    """Forms by kind of phrase; `lines` puts written lines together, `name` styles a name.
+
+    With `one_equality`, one sign says that a name stands for a value and that two values are equal.
+    """
 
     title: str
     forms: Mapping[type[Phrase], Callable[[Any], Form]]
     brackets: tuple[str, str]
     name: Callable[[str], str]
     lines: Callable[[Sequence[Written]], str]
+    one_equality: bool = False
 
     def form(self, phrase: Phrase) -> Form:
         """Give the form of a phrase."""
@@ -70,7 +74,10 @@ def write(node: Expr, speaker: Speaker, notation: Notation, *, defined: bool = F
     """Write a node; what has a name stands under it, but the node itself if it is being `defined`."""
     out: list[str] = []
     first, last = notation.brackets
-    stack: list[Item] = list(reversed(notation.form(speaker.phrase(node, defined=defined)).items))
+    whole = notation.form(speaker.phrase(node, defined=defined))
+    stack: list[Item] = list(reversed(whole.items))
+    if defined and notation.one_equality and whole.precedence == COMPARE:
+        stack = [last, *stack, first]  # t = (x = y)
     while stack:
         item = stack.pop()
         if isinstance(item, str):

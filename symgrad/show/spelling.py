@@ -45,6 +45,6 @@ def spelled(name: str) -> Spelling:
         differential, name = int(found["order"] or 1), found["rest"]
     parts = _NAME.fullmatch(name)
     if parts is None:
-        return Spelling(name, "", differential)
+        return Spelling(GREEK.get(name, name), "", differential)
     subscript = ",".join(part for part in (parts["digits"], parts["rest"]) if part)
     return Spelling(GREEK.get(parts["letters"], parts["letters"]), subscript, differential)

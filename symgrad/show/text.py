@@ -66,6 +66,8 @@ def format_equations(
     b = exp(x) - y
     a = sum(b * b)
     """
+    if not isinstance(equations, Mapping):
+        raise TypeError(f"equations are a mapping from names to expressions, not {type(equations).__name__}")
     pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
     pairs += tuple((key, value) for key, value in equations.items() if isinstance(key, Expr))
     equations = {key: value for key, value in equations.items() if not isinstance(key, Expr)}

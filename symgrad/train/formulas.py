@@ -14,7 +14,9 @@ from symgrad.expr import Expr, Parameter, topological
 from symgrad.nn.layer import Layer, calls_of
 from symgrad.ops.row import row_of
 from symgrad.ops.structure import Map
-from symgrad.show import format_equations
+from symgrad.show import format_equations, latex, mathml
+from symgrad.show.look import formatted
+from symgrad.show.unicode import UNICODE
 
 LETTERS = {"kernel": "W", "bias": "b"}
 
@@ -54,7 +56,23 @@ class Gradients(dict[str, Expr]):
         super().__init__({name: gradient for name, _, gradient in items})
         self._lines = {f"d{side.suggested_name(p) or name.replace('/', '_')}": g for name, p, g in items}
 
+    @property
+    def latex(self) -> str:
+        """Give the equations as LaTeX."""
+        return latex(self._lines)
+
+    @property
+    def unicode(self) -> str:
+        """Give the equations in mathematical signs."""
+        return formatted(self._lines, UNICODE)
+
     def __str__(self) -> str:
         return format_equations(self._lines)
 
     __repr__ = __str__
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle {self.latex}$"
+
+    def _repr_html_(self) -> str:
+        return mathml(self._lines)

@@ -60,7 +60,6 @@ def visit(browser: Any) -> Iterator[Any]:
     assert [url for url in asked if not url.startswith("file:")] == []
 
 
-
 def reference():
     """Give the loss of the reference network, and its parameters."""
     X, Y = sg.symbol("X", (N, 784)), sg.symbol("Y", (N, 10), facts={"rows_sum_to_one"})
@@ -206,6 +205,85 @@ def test_light_and_dark(visit, written, scheme):
     assert is_light() != (scheme == "light")
 
 
+FAINTEST = """() => {  // the least contrast of any text with what lies behind it
+    const light = (colour) => {
+        const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const [r, g, b] = colour.map((v) => linear(v / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const parsed = (text) => [...text.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
+    const over = (front, back) => back.map((v, k) => front[k] * front[3] + v * (1 - front[3]));
+    const behind = (element) => {
+        const layers = [];
+        for (let at = element; at; at = at.parentElement) layers.unshift(parsed(getComputedStyle(at).backgroundColor));
+        return layers.reduce((back, front) => over(front, back), [255, 255, 255]);
+    };
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+    while (walk.nextNode()) {
+        const element = walk.currentNode.parentElement, words = walk.currentNode.textContent.trim();
+        if (!words || !element.getBoundingClientRect().width) continue;
+        const box = element.closest("g.node")?.querySelector("rect"), drawn = element.closest("svg");
+        const { fill, color } = getComputedStyle(element);
+        let back = behind(drawn ?? element), front = parsed(drawn ? fill : color);
+        if (box && getComputedStyle(box).fill !== "none") back = over(parsed(getComputedStyle(box).fill), back);
+        for (let at = element; at; at = at.parentElement) front[3] *= getComputedStyle(at).opacity;
+        const [low, high] = [light(over(front, back)), light(back)].sort((a, b) => a - b);
+        found.push([(high + 0.05) / (low + 0.05), words]);
+    }
+    return found.sort((a, b) => a[0] - b[0])[0];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out(visit, written, scheme):
+    page = visit(written, color_scheme=scheme)
+    for panel in ("node", "formula", "derivation", "kernels"):
+        page.click(f"#tab-{panel}")
+        contrast, words = page.evaluate(FAINTEST)
+        assert contrast >= 4.5, f"{words!r} in {panel}: {contrast:.2f}"
+
+
+def test_what_a_screen_reader_is_told(visit, written):
+    page = visit(written)
+    assert page.get_by_role("button", name="H = relu(Z1)", exact=False).count() == 1
+    assert "gradient" in node(page, "dW2").get_attribute("aria-label")
+    page.click("#tab-derivation")
+    step = page.get_by_role("tabpanel").get_by_role("button", name=re.compile(r"^Step \d+: show ")).first
+    step.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#panel-derivation li[aria-current=true]").count() >= 1
+    assert page.locator("#panel-node").is_visible()
+    page.click("#tab-kernels")
+    opener = page.locator("#panel-kernels tr.kernel button").first
+    assert opener.get_attribute("aria-expanded") == "false"
+    opener.focus()
+    page.keyboard.press("Enter")
+    assert opener.get_attribute("aria-expanded") == "true"
+    assert page.locator("#panel-kernels pre").first.is_visible()
+
+
+def test_a_click_without_a_pointer_counts_after_a_drag(visit, written):
+    page = visit(written)
+    page.mouse.move(500, 400)
+    page.mouse.down()
+    page.mouse.move(560, 450, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(50)
+    node(page, "H").dispatch_event("click")
+    assert page.locator("#panel-node h2").inner_text() == "H"
+    page.keyboard.press("Escape")
+    node(page, "H").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("g.node.selected").get_attribute("id") == node(page, "H").get_attribute("id")
+
+
+def test_an_address_that_leads_nowhere(visit, written, tmp_path):
+    page = visit(written)
+    page.goto(written.as_uri() + "#%")
+    page.reload()
+    assert page.locator("g.node.selected").count() == 1
+
+
 def test_a_phone(visit, written):
     page = visit(written, 390, 844, is_mobile=True, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -237,6 +315,13 @@ def test_a_thousand_nodes_stay_fluid(visit, tmp_path):
         return times.sort((a, b) => a - b)[30];
     }""")
     assert spent < 100, f"a frame takes {spent} ms"
+    page.locator("#graph").focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowUp")
+    page.wait_for_timeout(400)
+    room, box = page.locator("#graph").bounding_box(), page.locator("g.node.selected").bounding_box()
+    assert room["x"] <= box["x"] <= room["x"] + room["width"] - box["width"]
+    assert room["y"] <= box["y"] <= room["y"] + room["height"] - box["height"]
     start = page.evaluate("performance.now()")
     page.locator("g.node").nth(500).dispatch_event("click")
     assert page.evaluate("performance.now()") - start < 1000
