@@ -169,3 +169,13 @@ def test_the_page_is_the_same_in_every_process(tmp_path):
         r"print(re.sub(r'\"seconds\":[0-9.e-]+', '', page))"
     )
     assert len(printed_under_hash_seeds(program, "012")) == 1
+
+
+def test_what_is_cut_off_is_dots(page):
+    v = sg.symbol("v", (3, 4))
+    for k in range(12):
+        v = sg.tanh(v @ sg.symbol(f"A{k}", (4, 4))) + sg.sum(sg.sin(v), axis=0)
+    text, _ = page(sg.mean(v) * sg.sum(v * sg.exp(v)), wrt=sg.symbol("A0", (4, 4)))
+    assert "…" in text
+    assert "hidden_part" not in text
+    assert not re.search(r"hidden</mi>", text)

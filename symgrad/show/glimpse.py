@@ -35,8 +35,15 @@ def glimpse(
     """
     with side.building_at(None):
         text = format_expression(_shortened(node, names, operators), notation=notation)
-    text = re.sub(rf"{_HIDDEN}\w*", "…", text).replace(notation.name(_HIDDEN), notation.name("…"))
+    text = re.sub(rf"{_HIDDEN}\w*", "…", text) if notation is TEXT else _with_dots(text, notation)
     return text if notation is not TEXT or len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"
+
+
+def _with_dots(text: str, notation: Notation) -> str:
+    """Put dots in the place of stand-ins; those of different shapes have got numbers."""
+    for name in (_HIDDEN, *(f"{_HIDDEN}_{k}" for k in range(2, 3 * OPERATORS))):
+        text = text.replace(notation.name(name), notation.name("…"))
+    return text
 
 
 def _shortened(node: Expr, names: Mapping[int, str], operators: int) -> Expr:
