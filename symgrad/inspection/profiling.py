@@ -99,7 +99,7 @@ class Profile(Sequence[LaunchProfile]):
 
     def _title(self) -> str:
         threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
-        whole = f"a call takes {quantity(self.call)}s, its launches by themselves {quantity(self.total)}s"
+        whole = f"the program takes {quantity(self.call)}s, its launches one by one {quantity(self.total)}s"
         return f"{self.name}: {whole}; {threads}, peak {quantity(self.peak)}FLOP/s in float32"
 
     def _table(self) -> Table:
