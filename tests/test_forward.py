@@ -5,10 +5,10 @@ The compiled law of transposition, and choices that do not leak, stand in `laws/
 
 import dataclasses
 import functools
-import sys
 
 import numpy as np
 import pytest
+from counting import calls_while
 from row_cases import Call, differentiable, inner
 
 import symgrad as sg
@@ -144,23 +144,6 @@ def test_hvp_is_the_hessian_times_the_vector():
     np.testing.assert_allclose(whole, whole.T, rtol=1e-12, atol=1e-14)
     both = sg.hvp(loss, {"x": x, "A": A}, [v, sg.zeros_like(A)] if hasattr(sg, "zeros_like") else [v, 0 * A])
     np.testing.assert_allclose(evaluate(both["x"], env), product, rtol=1e-12)
-
-
-def calls_while(function):
-    """Count the calls of functions, Python's and C's: work that no other process changes."""
-    count = 0
-
-    def note(frame, event, arg):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        result = function()
-    finally:
-        sys.setprofile(before)
-    return count, result
 
 
 def test_sixty_levels_of_sine_differentiate_at_once():
