@@ -20,7 +20,7 @@ N = sg.dim("N")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Root in a container has no sandbox; no connection is wanted.
 SWITCHES = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
