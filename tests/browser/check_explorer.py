@@ -20,8 +20,8 @@ N = sg.dim("N")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Root in a container has no sandbox; no connection is wanted.
 SWITCHES = [
-    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
 
