@@ -1,5 +1,6 @@
 """What `symgrad` exports, for type checkers: the names that `__init__.py` imports at their first use are here too."""
 
+from symgrad import linalg as linalg
 from symgrad.chainrule.derivation import derivation as derivation
 from symgrad.compiled import Function as Function
 from symgrad.compiled import function as function
@@ -25,6 +26,7 @@ from symgrad.nn.initializers import parameter as parameter
 from symgrad.ops import *  # noqa: F403
 from symgrad.ops.custom import elementwise as elementwise
 from symgrad.options import Options as Options
+from symgrad.page import explorer as explorer
 from symgrad.regions import checkpoint as checkpoint
 from symgrad.regions import custom_gradient as custom_gradient
 from symgrad.reverse import grad as grad

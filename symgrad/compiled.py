@@ -91,8 +91,7 @@ class Function:
         self._symbols, roots = with_free_names(self.inputs, roots)
         self._conditions = [(n, size) for n in topological(roots) for size in not_negative(n)]
         given = tuple(roots)
-        if options.simplify:
-            roots = simplify(roots)
+        roots = simplify(roots) if options.simplify else roots
         outs, values = roots[: len(flat)], roots[len(flat) :]
         self._renewed = [p for p, _ in renewed]
         self._locks = [p.lock for p in sorted(self._renewed, key=lambda p: p.attrs["serial"])]  # one order everywhere

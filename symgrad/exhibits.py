@@ -18,7 +18,6 @@ from codegen.pipeline import Compiled
 from codegen.text import print_kernel
 from symgrad import side
 from symgrad.chainrule.derivation import Derivation
-from symgrad.chainrule.setting import sections
 from symgrad.chainrule.why import built_at, why
 from symgrad.compiled import Function
 from symgrad.drawing.figure import Graph
@@ -32,7 +31,7 @@ from symgrad.shape import format_shape
 from symgrad.show.glimpse import glimpse
 from symgrad.show.mathml import MATHML
 from symgrad.show.notation import Written
-from symgrad.show.text import format_equations
+from symgrad.show.text import equation_lines
 from symgrad.simplifier import simplify
 
 __all__ = ["Exhibition", "exhibits"]
@@ -121,20 +120,13 @@ def _mathematics(box: Box, names: Mapping[int, str]) -> str:
 
 def _equations(shown: Exhibition, place: Mapping[int, int]) -> list[Data]:
     """List the lines of the whole formula, each with the node that it defines, where that is drawn."""
-    lines: list[Written] = []
-
-    def keep(written: Sequence[Written]) -> str:
-        lines.extend(written)
-        return ""
-
-    format_equations(shown.equations, notation=replace(MATHML, name=str, lines=keep))
     named = {box.name: k for k, box in enumerate(shown.graph.nodes) if box.name}
     named |= {name: place[id(node)] for name, node in shown.equations.items() if id(node) in place}
     found = []
-    for line in lines:
+    for line in equation_lines(shown.equations, notation=MATHML):
         at = named.get(line.name)
-        math = MATHML.lines([Written(MATHML.name(line.name), line.sign, line.value, "")])
-        found.append({"math": math, "node": at, "gradient": at is not None and shown.graph.nodes[at].gradient})
+        gradient = at is not None and shown.graph.nodes[at].gradient
+        found.append({"math": MATHML.set([line]), "node": at, "gradient": gradient})
     return found
 
 
@@ -155,7 +147,7 @@ def _steps(derivation: Derivation | None, place: Mapping[int, int]) -> list[Data
     values = {str(step.number): step.value.node for step in derivation.steps}
     return [
         {"number": number, "html": html, "node": place.get(id(values.get(number)))}
-        for number, html in sections(derivation.account)
+        for number, html in derivation.sections()
     ]
 
 

@@ -5,6 +5,7 @@ A module may import only what stands above it in TABLE, or left of it in the sam
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+import symgrad
+import symgrad.ops
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -220,3 +224,10 @@ def test_public_names_survive_imports_in_any_order(seed):
     command = [sys.executable, "-W", "error", "-c", ANY_ORDER, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_type_checkers_see_every_public_name():
+    """What is imported at its first use stands in the stub, or a type checker does not know it."""
+    stub = (Path(symgrad.__file__).with_name("__init__.pyi")).read_text(encoding="utf8")
+    lazy = set(symgrad.__all__) - set(symgrad.ops.__all__)
+    assert [name for name in sorted(lazy) if not re.search(rf"\bimport (\w+ as )?{name}\b", stub)] == []

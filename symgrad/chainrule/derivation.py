@@ -67,9 +67,9 @@ class Derivation:
         """Give the derivation as HTML: sections with MathML, which need no script."""
         return as_html(self.account)
 
-    def sections(self) -> dict[int, str]:
-        """Give the HTML of each step by its number, for pages that show one at a time."""
-        return {int(number): text for number, text in sections(self.account) if number}
+    def sections(self) -> list[tuple[str, str]]:
+        """Give number and HTML of each step, for pages that show one at a time; what is no step has no number."""
+        return list(sections(self.account))
 
     def __str__(self) -> str:
         return self._text

@@ -8,7 +8,6 @@ node became when composites were expanded. It must not know how expressions are 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,11 +22,10 @@ from symgrad.ops.body import inline
 from symgrad.ops.row import label, row_of
 from symgrad.ops.structure import Layout
 from symgrad.shape import Size
-from symgrad.show import format_equations
 from symgrad.show.compounds import reads
 from symgrad.show.naming import LEAVES, Names
+from symgrad.show.text import equation_lines
 
-LINE = re.compile(r"(\S+) +(=|<-) (.*)")
 FOLLOWED = 24  # how many nodes an optimizer's equations may have between a gradient and the parameter
 Pairs = Sequence[tuple[Parameter, Expr]]
 
@@ -109,8 +107,7 @@ class _Book:
         nodes |= {str(self.of(node)): node for node in (*self.names.lines, *self._given)}
         leaves = {node: str(self.of(node)) for node in self.names.order if node.op in LEAVES and self.of(node)}
         renewed = {str(self.of(p)): (p, new) for p, new in self.updates}
-        text = format_equations(nodes, updates=self.updates, names=leaves).splitlines()
-        parts = [LINE.fullmatch(line).groups() for line in text]  # type: ignore[union-attr]
+        parts = [(line.name, line.sign, line.value) for line in equation_lines(nodes, self.updates, leaves)]
         # A new value has a line of its own, `W <- W_new`, where some line reads it beside the old one.
         nodes |= {formula: renewed[name][1] for name, sign, formula in parts if sign == "<-" and formula not in nodes}
         return [
@@ -134,8 +131,7 @@ def _named(subject: Subject, expanded: Mapping[Expr, Expr]) -> _Book:
         and (new in stored or side.suggested_name(node) is not None)
     }  # fmt: skip
     roots = [*(node for node, _ in outputs), *_news(updates)]
-    first = _Book(roots, given, {}, updates, needed, outputs)
-    book = _Book(roots, given, _gradient_names(first), updates, needed, outputs)
+    book = _Book(roots, given, {}, updates, needed, outputs)
     book.names.number(_as_computed(book.names, {node: k for k, node in enumerate(stored)}, expanded))
     return book
 
@@ -175,22 +171,6 @@ def _values(subject: Subject, expanded: Mapping[Expr, Expr]) -> dict[Expr, Expr]
         while value.op == "stop_gradient" and value not in asked:
             (value,) = value.args
         found[node] = value
-    return found
-
-
-def _gradient_names(book: _Book) -> dict[int, str]:
-    """Call the gradient that the update of a trainable W reads dW, where it has a line and nobody named it."""
-    lines = {id(node) for node in book.names.lines if side.name_of(node) is None and side.suggested_name(node) is None}
-    found: dict[int, str] = {}
-    for parameter, new in book.updates:
-        if not parameter.trainable:
-            continue
-        near = [new]
-        for node in near:  # grows while it is read: nodes of the parameter's shape, the nearest first
-            if id(node) in lines and id(node) not in found:
-                found[id(node)] = f"d{book.of(parameter)}"
-                break
-            near += [a for a in node.args if a.shape == parameter.shape][: max(0, FOLLOWED - len(near))]
     return found
 
 

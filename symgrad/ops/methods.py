@@ -15,8 +15,9 @@ import numpy as np
 
 from symgrad.dtypes import as_dtype
 from symgrad.errors import ShapeError
-from symgrad.expr import Expr, rebuild, topological
+from symgrad.expr import Expr
 from symgrad.ops import composite, fill, layout, linalg, norms, order, rearrange, reduce, scalar
+from symgrad.ops.body import replaced
 from symgrad.ops.formulas import expression_to_sympy
 from symgrad.ops.getitem import getitem
 from symgrad.ops.index import take
@@ -206,10 +207,7 @@ def subs(x: Expr, old: Mapping[Expr, Any] | Expr, new: Any = None) -> Expr:
             got = f"{describe(before)} of {before.dtype}, {describe(node)} of {node.dtype}"
             raise ShapeError("subs: the replacement has another type", got=got, hint="Use astype or reshape.")
         done[before] = node
-    for node in topological([x], stop=done.__contains__):
-        if node not in done:
-            done[node] = rebuild(node, tuple(done[arg] for arg in node.args))
-    return done[x]
+    return replaced([x], done)[0]
 
 
 METHODS: dict[str, Callable[..., Any]] = {

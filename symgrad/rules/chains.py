@@ -24,7 +24,8 @@ class Leaf(Protocol):
     """What ends a chain: at least its node."""
 
     @property
-    def node(self) -> Expr: ...
+    def node(self) -> Expr:
+        """Give its node."""
 
 
 L = TypeVar("L", bound=Leaf)

@@ -8,7 +8,7 @@ text. Writing is iterative and linear in what is written. It must not know any n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from symgrad.expr import Expr
@@ -53,7 +53,7 @@ class Speaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notation:
-    """Forms by kind of phrase; `lines` puts written lines together, `name` styles a name.
+    """Forms by kind of phrase; `name` styles a name, `lines` puts written lines with such names together.
 
     With `one_equality`, one sign says that a name stands for a value and that two values are equal.
     """
@@ -68,6 +68,10 @@ class Notation:
     def form(self, phrase: Phrase) -> Form:
         """Give the form of a phrase."""
         return self.forms[type(phrase)](phrase)
+
+    def set(self, lines: Sequence[Written]) -> str:
+        """Put lines together, whose names are as programs write them."""
+        return self.lines([replace(line, name=self.name(line.name)) if line.name else line for line in lines])
 
 
 def write(node: Expr, speaker: Speaker, notation: Notation, *, defined: bool = False) -> str:

@@ -19,7 +19,7 @@ from symgrad.show.python import TEXT
 from symgrad.show.wording import Writer
 from symgrad.surface import PRINTERS
 
-__all__ = ["format_equations", "format_expression"]
+__all__ = ["equation_lines", "format_equations", "format_expression"]
 
 
 def format_expression(expr: Expr, *, notation: Notation = TEXT, shapes: bool = False) -> str:
@@ -38,7 +38,7 @@ def format_expression(expr: Expr, *, notation: Notation = TEXT, shapes: bool = F
         return format_equations({str(side.name_of(expr)): expr}, notation=notation, shapes=shapes)
     names = Names([expr], {}, {})
     lines = [Line(names.of(n) or "", n) for n in names.lines]
-    return _written([*lines, Line("", expr)], Writer(names), notation, shapes)
+    return notation.set(_written([*lines, Line("", expr)], Writer(names), notation, shapes))
 
 
 def format_equations(
@@ -66,6 +66,14 @@ def format_equations(
     b = exp(x) - y
     a = sum(b * b)
     """
+    return notation.set(equation_lines(equations, updates, names, notation, shapes))
+
+
+def equation_lines(
+    equations: Mapping[Any, Expr], updates: Mapping[Any, Expr] | Sequence[tuple[Expr, Expr]] = (),
+    names: Mapping[Expr, str] | None = None, notation: Notation = TEXT, shapes: bool = False,
+) -> list[Written]:  # fmt: skip
+    """Give the lines of `format_equations` one by one, with their names as they are."""
     if not isinstance(equations, Mapping):
         raise TypeError(f"equations are a mapping from names to expressions, not {type(equations).__name__}")
     pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates)
@@ -91,14 +99,14 @@ def format_equations(
 # -- lines --------------------------------------------------------------------------------------------------------
 
 
-def _written(lines: Sequence[Line], writer: Writer, notation: Notation, shapes: bool) -> str:
+def _written(lines: Sequence[Line], writer: Writer, notation: Notation, shapes: bool) -> list[Written]:
     """Write lines; one without a name is what is shown, and stands out of the columns of the others."""
     parts = []
     for line in lines:
         value = write(line.node, writer, notation, defined=line.name != "" and line.defines(writer.names))
         shape = format_shape(line.node.shape) if shapes and isinstance(line.node.type, TensorType) else ""
-        parts.append(Written(notation.name(line.name) if line.name else "", line.sign, value, shape))
-    return notation.lines(parts)
+        parts.append(Written(line.name, line.sign, value, shape))
+    return parts
 
 
 PRINTERS["text"] = format_expression

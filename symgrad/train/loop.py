@@ -19,7 +19,8 @@ from codegen.pipeline import compile_graph
 from symgrad.compiled import Plan, locked, process_threads, remember
 from symgrad.dtypes import INT64
 from symgrad.errors import IndexRangeError
-from symgrad.expr import Expr, Parameter, rebuild, symbol_node, topological
+from symgrad.expr import Expr, Parameter, symbol_node
+from symgrad.ops.body import replaced
 from symgrad.ops.row import label
 from symgrad.options import Options
 from symgrad.shape import dim, evaluate
@@ -27,15 +28,6 @@ from symgrad.train.labels import check_range
 from symgrad.train.rows import Rows
 
 SLICE = 0.03  # seconds of native work between two looks at the clock, at least one step
-
-
-def replaced(roots: Sequence[Expr], pairs: Mapping[Expr, Expr]) -> list[Expr]:
-    """Give the graphs with nodes replaced by others of the same type."""
-    done = dict(pairs)
-    for node in topological(roots, stop=done.__contains__):
-        if node not in done:
-            done[node] = rebuild(node, tuple(done[a] for a in node.args))
-    return [done[r] for r in roots]
 
 
 class BatchProgram:
