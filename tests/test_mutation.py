@@ -2,9 +2,12 @@
 
 import ast
 import random
+from dataclasses import replace
 
 import pytest
+from coverage import CoverageData
 from mutation.__main__ import draw
+from mutation.reach import Reach, named_near
 from mutation.sites import ROOT, all_sites
 
 SITES = all_sites()
@@ -35,3 +38,27 @@ def test_a_planted_bug_is_python_and_a_change(site):
 def test_a_site_of_another_tree_is_refused():
     with pytest.raises(ValueError, match="has changed"):
         SITES[0].apply("")
+
+
+def test_tests_that_run_the_line_go_first(tmp_path):
+    site = next(s for s in SITES if s.file == "symgrad/shape.py")
+    data = CoverageData(str(tmp_path / "data"))
+    for test, line in (
+        ("tests.test_a.test_slow", site.line),
+        ("test_a.test_quick", site.line),
+        ("test_a.test_other", 1),
+    ):
+        data.set_context(test)
+        data.add_lines({str(ROOT / site.file): [line]})
+    data.write()
+    cases = (("test_slow[a]", 3), ("test_slow[b]", 4), ("test_quick", 5), ("test_other", 1))
+    lines = "".join(f'<testcase classname="tests.test_a" name="{name}" time="{time}"/>' for name, time in cases)
+    (tmp_path / "times-0.xml").write_text(f"<testsuite>{lines}</testsuite>", encoding="utf8")
+    assert Reach(tmp_path).first(site) == ["tests/test_a.py::test_quick", "tests/test_a.py::test_slow"]
+
+
+def test_a_table_names_the_tests_of_its_rows():
+    site = next(s for s in SITES if s.kind == "formula" and s.file.startswith("symgrad/ops/"))
+    text = (ROOT / site.file).read_text(encoding="utf8")
+    assert named_near(site, text)
+    assert named_near(replace(site, line=1), '"""A text of several words."""') == ""
