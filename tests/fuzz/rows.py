@@ -13,7 +13,7 @@ import symgrad as sg
 from fuzz.generate import Generator, M, N, Value, count, text
 from symgrad.dtypes import DType
 from symgrad.errors import ShapeError
-from symgrad.ops.row import ROWS, Row, Sample
+from symgrad.ops.row import ROWS, Row, Sample, plain_name
 from symgrad.ops.structure import Layout, Leaf, Map
 from symgrad.shape import Dim, Shape, Size, broadcast_shapes
 
@@ -27,8 +27,9 @@ NEVER_WILD = {
 
 
 def callable_rows() -> list[str]:
-    """List the rows that have cases."""
-    return sorted(name for name, row in ROWS.items() if row.cases and not isinstance(row.structure, Leaf))
+    """List the rows that have cases, without those that the process has defined: a seed is the same program always."""
+    ours = (name for name, row in ROWS.items() if row.cases and not isinstance(row.structure, Leaf))
+    return sorted(name for name in ours if plain_name(name) == name)
 
 
 def draw_row(g: Generator, number: int | None = None) -> Value | None:
