@@ -5,6 +5,7 @@ import copy
 import io
 import pickle
 import re
+import signal
 import threading
 
 import numpy as np
@@ -231,9 +232,11 @@ def test_a_model_is_fitted_from_several_threads_without_losing_a_step():
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
-def test_an_interrupt_ends_a_long_fit_and_the_model_goes_on():
+def test_an_interrupt_ends_a_long_fit_and_the_model_goes_on(request):
     model = classifier(Input((6,)))
     model.fit(X, Y, verbose=0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     threading.Timer(0.2, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, epochs=10**9, verbose=0)
