@@ -171,7 +171,7 @@ REFUSED = {
     "two words": ("two words", lambda x: x, FormatError, "'two words' cannot name an operator"),
     "a digest": ("own__0123abcd", lambda x: x, FormatError, "cannot name an operator"),
     "a formula": ("own", "x + 1", TypeError, r"not str 'x \+ 1'. Write sg.elementwise\('own', lambda x: x \+ 1\)"),
-    "a number": ("own", 3, TypeError, "a function of SymPy symbols is needed, not int 3"),
+    "a number": ("own", 3, TypeError, r"symbols is needed, not int 3. .*'own', lambda x: x \+ sympy.sin\(x\) \*\* 2"),
     "a built-in function": ("own", math.hypot, FormatError, "how many operands .* Write a lambda"),
     "no formula": ("own", lambda x: sp.gamma(x), FormatError, r"no operator computes SymPy's gamma\(x\). .* exp, log"),
 }

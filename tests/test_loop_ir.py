@@ -185,6 +185,8 @@ HEAD = "kernel k(x: in float32[M, N], n: in int64[M], y: out float32[M, N]; M, N
         ("for i in 0..N vector(4):\n  alloc t: float32[4] register", "local array is declared in a vector loop"),
         ("for i in 0..N vector(4):\n  for j in 0..i:\n    pass", "bound i differs from lane to lane"),
         ("for i in 0..M vector(4):\n  let a = n[i]\n  for j in 0..a:\n    pass", "bound a differs from lane to lane"),
+        ("for i in 0..M vector(4):\n  let a = n[i] + 1i64\n  for j in 0..a:\n    pass", "a differs from lane to lane"),
+        ("for i in 0..M vector(4):\n  let a = n[i]\n  let b = 2i64 * (a + a)\n  for j in 0..b:\n    pass", "differs"),
         ("for i in 0..M vector(4):\n  y[0, 0] = 1.0f32", "store to one element"),
         ("local s = 0.0f32\nfor i in 0..M vector(4):\n  s = s + 1.0f32", "declared outside the vector loop"),
         ("alloc t: float32[M] register", "shape of a register array is not constant"),

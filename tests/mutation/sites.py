@@ -2,7 +2,8 @@
 
 In: the source tree. Out: `Site`s in a fixed order: a file, a span of its text, what stands there and what to write
 instead, and the kind of mistake. Kinds are mechanical (a sign, a comparison, a dropped condition ...), so that nobody
-chooses what will be found. Texts for people (errors, docstrings, names) hold no sites.
+chooses what will be found. Texts for people (errors, docstrings, names) hold no sites, and what only asserts (`assert`,
+`zip`'s `strict`) none either.
 """
 
 from __future__ import annotations
@@ -212,7 +213,7 @@ def _keyword(node: ast.keyword, source: _Source) -> Iterator[Site]:
         yield source.site(node.value, "axis", {"-1": "0", "0": "-1", "1": "0", "-2": "-1"}[source.of(node.value)])
     elif node.arg in ("barrier", "guard") and not isinstance(node.value, ast.Constant):
         yield source.site(node.value, "barrier removed", "False")
-    elif isinstance(node.value, ast.Constant) and isinstance(node.value.value, bool):
+    elif node.arg != "strict" and isinstance(node.value, ast.Constant) and isinstance(node.value.value, bool):
         yield source.site(node.value, "flag", str(not node.value.value))
 
 
