@@ -251,6 +251,13 @@ def test_activations(name):
     np.testing.assert_allclose(sg.evaluate(activations.get(name)(z), {z: value}), ORACLES[name](value), rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", activations.names())
+def test_every_activation_makes_floats_of_floats(name):
+    y = activations.get(name)(sg.symbol("z", (N, 5)))
+    assert (y.shape, str(y.dtype)) == ((N, 5), "float32")
+    assert sg.grad(y.sum(), [sg.symbol("z", (N, 5))], disconnected="zero")[0].shape == (N, 5)
+
+
 def test_activations_by_function():
     def double(x):
         return x + x
