@@ -158,6 +158,7 @@ FOLLOWS = {
         S.T, S + 2 * S, S * 3, S / sg.sum(x), A + A.T, A * A.T, A.T @ A, A @ A.T, sg.exp(S), sg.linalg.inv(S),
         sg.outer(x, x), sg.eye(3), sg.where(sg.eye(3, dtype="bool"), x, 0.0), sg.broadcast_to(S, (2, 3, 3)),
         sg.sum(sg.broadcast_to(S, (2, 3, 3)), axis=0), x[:, None] + x,
+        sg.sum(sg.broadcast_to(S, (2, 3, 3, 3)), axis=(0, 1)), sg.mean(sg.broadcast_to(S, (2, 3, 3, 3)), axis=1),
     ],
 }  # fmt: skip
 FOLLOWS_NOT = {
@@ -167,7 +168,10 @@ FOLLOWS_NOT = {
     "finite": [p, x + 1, sg.tanh(x), sg.exp(sg.assume(x, finite=True)), sg.constant(np.inf)],
     "integer_valued": [k / 2, x, sg.mean(k), sg.sqrt(k), sg.constant(0.5), k**-1],
     "rows_sum_to_one": [sg.softmax(A, axis=0), sg.softmax(A).T, sg.softmax(A) * 2, sg.one_hot(sg.arange(2), 3) + 1],
-    "symmetric": [A, S @ S, S + A, S + x, A @ A, S[::-1], sg.where(sg.eye(3, dtype="bool"), x, 1.0), sg.outer(x, p)],
+    "symmetric": [
+        A, S @ S, S + A, S + x, A @ A, S[::-1], sg.where(sg.eye(3, dtype="bool"), x, 1.0), sg.outer(x, p),
+        sg.sum(sg.broadcast_to(S, (3, 3, 3, 3)), axis=(0, 3)), sg.mean(sg.broadcast_to(S, (3, 3, 3)), axis=2),
+    ],
 }
 
 

@@ -65,6 +65,14 @@ def test_random_initializers():
     assert np.abs(v).max() > 3.5 * math.sqrt(2 / 200)
 
 
+def test_defaults_are_those_of_keras():
+    assert init.Constant() == init.Constant(0.0)
+    assert init.RandomUniform() == init.RandomUniform(-0.05, 0.05)
+    assert init.RandomNormal() == init.RandomNormal(0.0, 0.05)
+    assert init.TruncatedNormal() == init.TruncatedNormal(0.0, 0.05)
+    assert init.VarianceScaling() == init.VarianceScaling(1.0, "fan_in", "truncated_normal")
+
+
 @pytest.mark.parametrize("name", init.INITIALIZERS)
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (0, 4), (2, 3, 4, 5)])
 def test_every_initializer_fills_every_shape(name, shape):

@@ -223,6 +223,12 @@ def test_fma_rounds_once():
     tiny = np.float32(1e-30)
     assert meaning.fused(tiny, tiny, np.float32(0)) == 0
     assert np.signbit(meaning.fused(-tiny, tiny, np.float32(0)))
+    infinite, nan, two = np.float32(np.inf), np.float32(np.nan), np.float32(2)
+    for values in ((infinite, two, two), (two, -infinite, two), (two, two, infinite)):
+        assert meaning.fused(*values) == values[0] * values[1] + values[2]
+    for values in ((nan, two, two), (two, nan, two), (two, two, nan), (np.float32(0), infinite, two)):
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(meaning.fused(*values))
     assert meaning.fused(np.float32(2.0), np.float32(3.0), np.float32(-6.0)) == 0
 
 

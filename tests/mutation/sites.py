@@ -2,8 +2,8 @@
 
 In: the source tree. Out: `Site`s in a fixed order: a file, a span of its text, what stands there and what to write
 instead, and the kind of mistake. Kinds are mechanical (a sign, a comparison, a dropped condition ...), so that nobody
-chooses what will be found. Texts for people (errors, docstrings, names) hold no sites, and what only asserts (`assert`,
-`zip`'s `strict`) none either.
+chooses what will be found. Texts for people (errors, docstrings, names) hold no sites; what only asserts (`assert`,
+`zip`'s `strict`) or is drawn from by tests (a row's cases) none either.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ WITHOUT = {
     "codegen/__init__.py", "codegen/dump.py", "codegen/poison.py", "codegen/text.py", "symgrad/ops/derive.py",
     "symgrad/ops/accuracy.py", "symgrad/ops/generate.py", "symgrad/ops/special_values.py",
 }  # fmt: skip
+# Keywords with texts for people, and with the operands that tests of a row draw.
+NOT_COMPUTED = {"cases", "doc", "got", "hint", "sub_gradient", "where"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class _Source:
             for name, child in ast.iter_fields(node):
                 if name in ("annotation", "returns", "decorator_list", "type_params", "bases"):
                     continue
-                if isinstance(node, ast.keyword) and node.arg in ("doc", "hint", "where", "got", "sub_gradient"):
+                if isinstance(node, ast.keyword) and node.arg in NOT_COMPUTED:
                     continue
                 parts = child if isinstance(child, list) else [child]
                 if name == "body" and parts and _is_text(parts[0]):
