@@ -242,6 +242,8 @@ REFUSED = {
     "units": (lambda w: Dense(0), ValueError, "units is 1 or more, not 0"),
     "set_weights": (lambda w: w.model.set_weights([np.zeros(3)] * 4), Shape, r"dense/kernel has another shape; \(3,\)"),
     "a model of arrays": (lambda w: sg.Model(X, x), TypeError, "sg.layers.Input or sg.symbol gives, not ndarray"),
+    "a second free size": (lambda w: sg.Model(sg.symbol("q", (N, M, 6)), x), Shape, "and fixed sizes after it"),
+    "an output with two free sizes": (lambda w: sg.Model(x, (x @ x.T)[:, None]), Shape, "output has"),
     "a model of a scalar": (lambda w: sg.Model(x, sg.mean(x)), Shape, "output has the batch axis N first"),
     "another batch axis": (lambda w: sg.Model(sg.symbol("q", (M, 6)), x), Shape, "batch axis N first.*sg.layers.Input"),
     "to_categorical": (lambda w: sg.to_categorical([0, 3], 3), Index, "label 3 at position 1 is no class"),

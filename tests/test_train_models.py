@@ -232,6 +232,15 @@ def test_a_model_is_fitted_from_several_threads_without_losing_a_step():
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
+def test_a_sample_may_be_one_number():
+    x = Input(())
+    model = sg.Model(x, 3 * x + sg.parameter("shift", (), init="zeros"))
+    model.compile(optimizer=sg.optim.SGD(0.2), loss="mse")
+    numbers = RNG.standard_normal(200).astype(np.float32)
+    model.fit(numbers, 3 * numbers + 2, epochs=20, verbose=0)
+    np.testing.assert_allclose(model.predict(numbers), 3 * numbers + 2, atol=0.05)
+
+
 def test_an_interrupt_ends_a_long_fit_and_the_model_goes_on(request):
     model = classifier(Input((6,)))
     model.fit(X, Y, verbose=0)
