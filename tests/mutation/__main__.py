@@ -1,12 +1,14 @@
-"""Plant bugs one by one and see who finds them: `python -m mutation SEED [COUNT]` in tests/.
+"""Plant bugs one by one and see who finds them: `python -m mutation SEED [COUNT] [--near] [--workers=W]` in tests/.
 
 Each bug is planted alone in a copy of the tree. The tests run up to the first failure; those that run the line go
 first, if `python -m mutation reach` has measured which do. What passes them all is fuzzed for two minutes. Results are
-appended to `mutation/results-SEED.jsonl`; a run that was broken off goes on where it was.
+appended to `mutation/results-SEED.jsonl`; a run that was broken off goes on where it was. With --near only the tests
+that run the line are asked, some seconds for each bug: what passes them shows where tests are missing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -51,7 +53,7 @@ def draw(sites: list[Site], seed: int, count: int) -> list[Site]:
     return drawn
 
 
-def judge(site: Site, workers: str, reach: Reach | None) -> dict[str, Any]:
+def judge(site: Site, workers: str, reach: Reach | None, is_short: bool = False) -> dict[str, Any]:
     """Plant one bug, and say who caught it."""
     start = time.time()
     text = (ROOT / site.file).read_text(encoding="utf8")
@@ -66,10 +68,10 @@ def judge(site: Site, workers: str, reach: Reach | None) -> dict[str, Any]:
         near, names = reach.first(site) if reach else [], named_near(site, text)
         turns = [near] if near else [[*everything, "-k", names]] if names else []
         verdict, by = "escaped", ""
-        for asked in [*turns, [*everything, "--doctest-modules", "symgrad", "codegen"]]:
+        for asked in turns if is_short else [*turns, [*everything, "--doctest-modules", "symgrad", "codegen"]]:
             if verdict == "escaped":
                 verdict, by = _tested(tree, workers, asked)
-        if verdict == "escaped":
+        if verdict == "escaped" and not is_short:
             verdict, by = _fuzzed(tree)
     return {**asdict(site), "verdict": verdict, "by": by, "seconds": round(time.time() - start)}
 
@@ -119,16 +121,16 @@ def _run(module: list[str], folder: Path, seconds: int) -> tuple[int | None, str
         return None, output.decode()
 
 
-def main(seed: int, count: int = 60, workers: str = "2") -> None:
+def main(seed: int, count: int, workers: str, is_short: bool) -> None:
     """Judge a draw, and say how many were caught."""
     reach = Reach(MEASURED) if MEASURED.exists() else None
-    results = Path(__file__).parent / f"results-{seed}.jsonl"
+    results = Path(__file__).parent / f"{'near' if is_short else 'results'}-{seed}.jsonl"
     lines = results.read_text(encoding="utf8").splitlines() if results.exists() else []
     done = {(r["file"], r["start"], r["new"]): r for r in map(json.loads, lines)}
     for number, site in enumerate(draw(all_sites(), seed, count), 1):
         key = (site.file, site.start, site.new)
         if key not in done:
-            done[key] = judge(site, workers, reach)
+            done[key] = judge(site, workers, reach, is_short)
             with results.open("a", encoding="utf8") as file:
                 file.write(json.dumps(done[key]) + "\n")
         result = done[key]
@@ -138,7 +140,13 @@ def main(seed: int, count: int = 60, workers: str = "2") -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["reach"]:
+    parser = argparse.ArgumentParser(prog="python -m mutation")
+    parser.add_argument("seed", help="of the draw; `reach` measures which tests run which line")
+    parser.add_argument("count", nargs="?", type=int, default=60)
+    parser.add_argument("--near", action="store_true")
+    parser.add_argument("--workers", default="2")
+    given = parser.parse_args()
+    if given.seed == "reach":
         measure([ROOT / file for file in _in_order(ROOT / "tests") if Path(file).name not in UNMEASURED], MEASURED)
-        sys.exit()
-    main(*map(int, sys.argv[1:3]), *sys.argv[3:4])
+    else:
+        main(int(given.seed), given.count, given.workers, given.near)
