@@ -167,7 +167,7 @@ def _reduced(number: float, divisor: float) -> tuple[float, float]:
     """Cancel what can be cancelled exactly; the divisor keeps no sign."""
     if divisor < 0:
         number, divisor = -number, -divisor
-    if divisor == 1 or number == -1 or number == 1:
+    if abs(number) == 1:
         return number, divisor
     if math.frexp(divisor)[0] == 0.5 or (number / divisor).is_integer():
         return number / divisor, 1.0

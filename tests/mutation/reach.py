@@ -57,6 +57,8 @@ class Reach:
         total: dict[str, float] = defaultdict(float)
         for tree in self._times:
             for case in tree.iter("testcase"):
+                if not case.get("classname"):
+                    continue  # a file that was skipped as a whole
                 path, _, group = re.sub(r"\.(?=[A-Z])", "::", case.get("classname", "")).partition("::")
                 function = case.get("name", "").partition("[")[0]
                 test = "::".join(filter(None, (path.replace(".", "/") + ".py", group, function)))
