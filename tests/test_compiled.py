@@ -310,3 +310,10 @@ def test_a_whole_fit_imports_neither_sympy_nor_what_only_others_need():
     done = subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_functions_lock_what_they_update_in_one_order():
+    """Two threads that update the same parameters by different functions would wait for each other for ever."""
+    parameters = [sg.parameter(name, (), init="zeros") for name in "abc"]
+    orders = (parameters, parameters[::-1], parameters[1:] + parameters[:1])
+    assert len({tuple(map(id, sg.function([], [], updates={p: p + 1 for p in o})._locks)) for o in orders}) == 1

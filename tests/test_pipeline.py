@@ -3,7 +3,9 @@
 import pytest
 
 import symgrad as sg
+from codegen.group import MOST_WEIGHT
 from codegen.machine import MACHINES, runnable
+from codegen.text import print_kernel
 from symgrad.expr import topological
 
 
@@ -81,3 +83,13 @@ def test_code_does_not_grow_with_a_fixed_extent(name):
     few, many = (len(sg.function([x], ALONG_ROWS[name](x)).llvm_ir().splitlines()) for x in rows)
     assert many < 2500
     assert many < 3 * few
+
+
+def test_a_kernel_has_a_bounded_size():
+    """However long a chain of elementwise operators is: what compiles a kernel takes more than linear time."""
+    e = x = sg.symbol("x", (sg.dim("N"),))
+    for k in range(600):
+        e = sg.maximum(e * x, k)
+    kernels = sg.function([x], e)._compiled.kernels.values()
+    assert max(len(print_kernel(k).splitlines()) for k in kernels) < 2 * MOST_WEIGHT
+    assert 2 < len(kernels) < 40

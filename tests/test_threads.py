@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import faulthandler
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,11 +18,12 @@ import numpy as np
 import pytest
 from hand_kernels import at, compiled, stir
 
-from codegen.driver import driver
+from codegen.driver import driver, text
 from codegen.program import Launch, Loop, encode
 from codegen.threads import FINE, ThreadTeam, default_threads, team
 
 ROOT = Path(__file__).resolve().parents[1]
+ATOMIC = re.compile(r"\b(atomic|atomicrmw|cmpxchg)\b")
 
 
 @pytest.fixture(autouse=True)
@@ -262,3 +264,10 @@ def test_the_environment_says_how_many() -> None:
     for wrong in ("0", "-1", "two", "1.5"):
         with pytest.raises(ValueError, match="SYMGRAD_NUM_THREADS"):
             default_threads({"SYMGRAD_NUM_THREADS": wrong})
+
+
+def test_the_order_of_memory_is_what_was_agreed(golden):
+    """On x86 nobody notices a weaker order, elsewhere everybody does."""
+    golden(
+        "driver_atomics.txt", "\n".join(line.strip() for line in text("aarch64").splitlines() if ATOMIC.search(line))
+    )
