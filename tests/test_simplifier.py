@@ -29,6 +29,7 @@ TARGETS = {
     "numbers merge": ((x * 2) * 3, 6 * x),
     "exact quotient": (2 * x / 2, x),
     "inexact quotient stays": (x / 3, x / 3),
+    "exact quotient of fractions": (4.5 * x / 1.5, 3 * x),
     "number over number": (6 * x / 4, 1.5 * x),
     "minus, not plus": (x + -1 * y, x - y),
     "minus of minus": (x - (-y), sg.simplify(x + y)),
