@@ -104,8 +104,7 @@ class _Emitter:
     def set(self, stmt: Set, scope: Scope) -> None:
         slot = scope.names[stmt.name]
         assert isinstance(slot, Slot)
-        if slot.lanes != scope.lanes:
-            raise CompileError(f"{stmt.name} is set in a vector loop but declared outside of it")
+        assert slot.lanes == scope.lanes, "the verifier refuses to set in a vector loop what is declared outside of it"
         text = as_vector(evaluate(stmt.value, scope), slot.dtype, scope)
         type_ = typed(TYPES[slot.dtype], slot.lanes)
         if scope.mask != slot.mask:  # inside a masked `if`: the other lanes keep theirs

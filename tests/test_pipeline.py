@@ -36,6 +36,13 @@ def test_dump_names_what_each_stage_made(capsys, monkeypatch):
     assert "-- expand --" not in shown
 
 
+def test_dump_lists_what_a_group_computes(capsys, monkeypatch):
+    monkeypatch.setenv("SYMGRAD_DUMP", "group")
+    x, W, b = sg.symbol("x", (sg.dim("N"), 4)), sg.symbol("W", (4, 3)), sg.symbol("b", (3,))
+    sg.function([x, W, b], sg.relu(x @ W + b) * 2)
+    assert "matmul: matmul, add, relu, multiply; stores 1" in capsys.readouterr().err
+
+
 def test_dump_refuses_an_unknown_stage(monkeypatch):
     monkeypatch.setenv("SYMGRAD_DUMP", "grop")
     x = sg.symbol("x", ())

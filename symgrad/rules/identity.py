@@ -28,8 +28,9 @@ def identity_axes(condition: Expr) -> tuple[int, int] | None:
     """Give the two axes along which a condition is true where their positions are equal, and there alone.
 
     >>> import symgrad as sg
-    >>> identity_axes(sg.equal(sg.arange(3)[:, None], sg.arange(3))), identity_axes(sg.symbol("c", (3, 3), "bool"))
-    ((0, 1), None)
+    >>> row, column = sg.arange(3), sg.arange(3)[:, None]
+    >>> identity_axes(sg.equal(row, column)), identity_axes(sg.equal(column, row)), identity_axes(sg.equal(row, 1))
+    ((0, 1), (0, 1), None)
     """
     if condition.op != "equal":
         return None
