@@ -31,8 +31,10 @@ def points(dtype):
 
 
 def operands(dtype, arity):
-    """Pair numbers with others, each with itself too."""
+    """Give numbers, or pair them with others, each with itself too."""
     x, rng = points(dtype), np.random.default_rng(21)
+    if arity == 1:
+        return [x]
     columns = [np.concatenate([x, x])]
     while len(columns) < arity:
         columns.append(np.concatenate([x, rng.permutation(x)]))

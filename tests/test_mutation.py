@@ -40,21 +40,19 @@ def test_a_site_of_another_tree_is_refused():
         SITES[0].apply("")
 
 
-def test_tests_that_run_the_line_go_first(tmp_path):
+def test_tests_that_run_the_line_go_first_if_they_are_still_there(tmp_path):
     site = next(s for s in SITES if s.file == "symgrad/shape.py")
+    slow, quick = "test_the_order_is_fixed", "test_there_are_many_of_every_kind"
+    other = "test_a_table_names_the_tests_of_its_rows"
     data = CoverageData(str(tmp_path / "data"))
-    for test, line in (
-        ("tests.test_a.test_slow", site.line),
-        ("test_a.test_quick", site.line),
-        ("test_a.test_other", 1),
-    ):
-        data.set_context(test)
+    for test, line in ((slow, site.line), (quick, site.line), ("test_that_is_gone", site.line), (other, 1)):
+        data.set_context(f"tests.test_mutation.{test}")
         data.add_lines({str(ROOT / site.file): [line]})
     data.write()
-    cases = (("test_slow[a]", 3), ("test_slow[b]", 4), ("test_quick", 5), ("test_other", 1))
-    lines = "".join(f'<testcase classname="tests.test_a" name="{name}" time="{time}"/>' for name, time in cases)
+    cases = ((f"{slow}[a]", 3), (f"{slow}[b]", 4), (quick, 5), (other, 1), ("test_that_is_gone", 1))
+    lines = "".join(f'<testcase classname="tests.test_mutation" name="{name}" time="{time}"/>' for name, time in cases)
     (tmp_path / "times-0.xml").write_text(f"<testsuite>{lines}</testsuite>", encoding="utf8")
-    assert Reach(tmp_path).first(site) == ["tests/test_a.py::test_quick", "tests/test_a.py::test_slow"]
+    assert Reach(tmp_path).first(site) == [f"tests/test_mutation.py::{name}" for name in (quick, slow)]
 
 
 def test_a_table_names_the_tests_of_its_rows():
