@@ -8,6 +8,7 @@ It must not know buffers or values.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 from codegen.writer import Val, Writer
@@ -94,18 +95,18 @@ def lane_numbers(width: int) -> str:
 
 
 def _polynomial(size: Size, scope: Indices, out: Writer, lanes: int) -> Val:
-    """Add up the terms; the constant comes last, where an address can take it in."""
+    """Add up the terms: what loops do not change first, the constant last, where an address can take it in."""
     if isinstance(size, int):
         return Val(str(size))
-    total: Val | None = None
     constant = 0
+    terms: list[Val] = []
     for factor, monomial in size.terms():
-        if not monomial:
+        if monomial:
+            terms.append(_term(factor, monomial, scope, out, lanes))
+        else:
             constant = factor
-            continue
-        term = _term(factor, monomial, scope, out, lanes)
-        total = term if total is None else _binary("add", total, term, out)
-    assert total is not None
+    terms.sort(key=lambda term: out.depth(term.text))
+    total = reduce(lambda sum_, term: _binary("add", sum_, term, out), terms)
     return _binary("add", total, Val(str(constant)), out) if constant else total
 
 

@@ -37,6 +37,7 @@ from codegen.ir import (
 from codegen.machine import Machine
 from codegen.scratch import scratch_offsets, statements
 from codegen.signature import dtype_of
+from codegen.weight import is_heavy
 from codegen.writer import MEMORY, TYPES, Val, Writer, typed
 from symgrad.dtypes import INT64
 from symgrad.errors import CompileError
@@ -154,19 +155,20 @@ class _Emitter:
         """Write a loop whose body may bind `var` to a scalar."""
         out = self.out
         before, head, inside, latch, done = out.block, *(out.label(f"{var}.{part}") for part in _PARTS)
-        following = out.reserve(f"{var}.next")
-        out.jump(head)
-        out.open(head)
-        counter = out.phi("i64", var, (start, before), (following, latch))
-        out.branch(out.value(f"icmp slt i64 {counter}, {stop}"), inside, done)
-        out.open(inside)
-        inner = scope.child()
-        inner.indices.bound[var] = Val(counter)
-        body(inner)
-        out.jump(latch)
-        out.open(latch)
-        out.named(following, f"add nsw i64 {counter}, {step}")
-        out.jump(head)
+        with out.loop():
+            following = out.reserve(f"{var}.next")
+            out.jump(head)
+            out.open(head)
+            counter = out.phi("i64", var, (start, before), (following, latch))
+            out.branch(out.value(f"icmp slt i64 {counter}, {stop}"), inside, done)
+            out.open(inside)
+            inner = scope.child()
+            inner.indices.bound[var] = Val(counter)
+            body(inner)
+            out.jump(latch)
+            out.open(latch)
+            out.named(following, f"add nsw i64 {counter}, {step}")
+            out.jump(head)
         out.open(done)
 
     def unrolled(self, stmt: For, scope: Scope) -> None:
@@ -179,13 +181,13 @@ class _Emitter:
             self.block(stmt.body, inner)
 
     def vector(self, stmt: For, scope: Scope) -> None:
-        """Write chunks of `step` lanes: one by one where they are few, or registers ask for it, else in a loop."""
+        """Write chunks of `step` lanes: in a loop where they are many, or heavy, else one by one."""
         start, stop = (scope.indices.resolved(end) for end in (stmt.start, stmt.stop))
         extent = stop - start
         if not isinstance(extent, int):
             return self.vector_loop(stmt, scope)
-        looped = 0
-        if extent // stmt.step > MOST_CHUNKS and not _names_registers(stmt.body, scope):
+        looped, chunks = 0, extent // stmt.step
+        if is_heavy(stmt.body, chunks) or (chunks > MOST_CHUNKS and not _names_registers(stmt.body, scope)):
             looped = extent - extent % stmt.step
             ends = self.index(start, scope), self.index(start + looped, scope)
             self.counted(stmt.var, *ends, stmt.step, scope, lambda inner: self.chunk(stmt, dim(stmt.var), None, inner))
@@ -267,16 +269,17 @@ class _Emitter:
     def repeat(self, stmt: While, scope: Scope) -> None:
         out = self.out
         head, inside, done = (out.label(part) for part in ("while", "do", "od"))
-        out.jump(head)
-        out.open(head)
-        inner = scope.child()
-        cond = evaluate(stmt.cond, inner)
-        if cond.lanes:
-            raise CompileError("a while loop stands in a vector loop")
-        out.branch(cond.text, inside, done)
-        out.open(inside)
-        self.block(stmt.body, inner)
-        out.jump(head)
+        with out.loop():
+            out.jump(head)
+            out.open(head)
+            inner = scope.child()
+            cond = evaluate(stmt.cond, inner)
+            if cond.lanes:
+                raise CompileError("a while loop stands in a vector loop")
+            out.branch(cond.text, inside, done)
+            out.open(inside)
+            self.block(stmt.body, inner)
+            out.jump(head)
         out.open(done)
 
     def index(self, size: Size, scope: Scope) -> str:

@@ -21,6 +21,7 @@ from codegen.ir import Alloc, For, If, Index, Let, Load, Name, Op, Space, Stmt, 
 from codegen.machine import Machine
 from codegen.nest import group_dtypes, lanes
 from codegen.reach import extents_of, index_names
+from codegen.weight import is_heavy
 from symgrad.dtypes import BOOL, INT64
 from symgrad.options import Options
 from symgrad.shape import Size, dim
@@ -146,13 +147,13 @@ class _Tiles:
         return [
             Alloc(acc, self.dtype, (self.tile_rows, self.tile_columns), Space.REGISTER),
             *self._sum(acc, row, column),
-            self._write(acc, row, column),
+            *self._finished(acc, row, column),
         ]
 
-    def _each_row(self, body: Callable[[Size], list[Stmt]]) -> For:
-        """Write something out for every row of the tile."""
+    def _each_row(self, body: Callable[[Size], list[Stmt]], tag: Tag = Tag.UNROLL) -> For:
+        """Do something for every row of the tile: written out, so that registers keep it, or in a loop."""
         r = self.bindings.fresh("r")
-        return For(r, 0, self.tile_rows, tuple(body(dim(r))), 1, Tag.UNROLL)
+        return For(r, 0, self.tile_rows, tuple(body(dim(r))), 1, tag)
 
     def _each_column(self, p: str, *body: Stmt) -> For:
         return For(p, 0, self.tile_columns, body, self.width, Tag.VECTOR)
@@ -241,7 +242,21 @@ class _Tiles:
 
         return self._each_row(product)
 
-    def _write(self, acc: str, row: Size, column: Size) -> For:
+    def _finished(self, acc: str, row: Size, column: Size) -> list[Stmt]:
+        """Make results of the sums; a heavy epilogue is written once, and takes them from a copy in memory."""
+        registers = self._write(acc, row, column, Tag.UNROLL)
+        if not is_heavy(registers.body, self.tile_rows * self.tile_columns // self.width):
+            return [registers]
+        sums, p = self.bindings.fresh("sums"), self.bindings.fresh("p")
+        shape = (self.tile_rows, self.tile_columns)
+
+        def copied(r: Size) -> list[Stmt]:
+            return [self._each_column(p, Store(sums, (r, dim(p)), Load(acc, (r, dim(p)), self.dtype)))]
+
+        memory = self._write(sums, row, column, Tag.SERIAL)
+        return [Alloc(sums, self.dtype, shape, Space.SCRATCH), self._each_row(copied), memory]
+
+    def _write(self, acc: str, row: Size, column: Size, tag: Tag) -> For:
         """Compute and store the epilogue of every row and column of the tile that the result has."""
         p, name = self.bindings.fresh("p"), self.bindings.fresh("v")
         results = self.roles.results
@@ -259,4 +274,4 @@ class _Tiles:
                 return [columns]
             return [If(Op("lt", (Index(row + r), Index(self.rows)), BOOL), (columns,))]
 
-        return self._each_row(written)
+        return self._each_row(written, tag)

@@ -1,14 +1,18 @@
 """LLVM IR as text: types, literals and the basic blocks of one function.
 
-In: pieces of instructions. Out: a module. It must not know the loop IR: what a loop or a load becomes is decided in
-`address.py`, `arith.py` and `emit.py`; here are only names that never clash and blocks that always end.
+In: pieces of instructions. Out: a module. What a loop repeats for nothing is written before the loop, once: LLVM need
+not find it there, which takes it longer than all the rest. It must not know the loop IR: what a loop or a load becomes
+is decided in `address.py`, `arith.py` and `emit.py`; here are only names that never clash and blocks that always end.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from symgrad.dtypes import DType
 from symgrad.errors import CompileError
@@ -65,19 +69,67 @@ def rounded(number: float) -> float:
         return float("inf") if number > 0 else float("-inf")
 
 
+# What neither reads memory nor can trap, and so may be computed though nobody comes to ask for it.
+_PURE = re.compile(
+    r"getelementptr |insertelement |shufflevector |select |freeze |bitcast |[fi]cmp |f?(add|sub|mul|neg) |fdiv |"
+    r"(and|or|xor|shl|lshr|ashr|trunc|zext|sext|fptrunc|fpext|[su]itofp|fpto[su]i) |"
+    r"call (<\d+ x )?\w+>? @llvm\.(fma|sqrt|floor|ceil|trunc|roundeven|copysign|f?abs|[su]min|[su]max|vector|expect)\."
+)
+_NAMES = re.compile(r"%[\w.]+")
+
+
+@dataclass(slots=True)
+class _Loop:
+    """A loop that is being written: the lines before it, and the values that are computed there."""
+
+    before: list[str] = field(default_factory=list)
+    known: dict[str, str] = field(default_factory=dict)  # instruction -> name
+
+
 class Writer:
-    """The text of one function: instructions go to the block that was opened last, allocas to the entry."""
+    """The text of one function: instructions go to the block that was opened last, allocas to the entry.
+
+    An instruction that can is written before the outermost loop in which all its operands are the same.
+    """
 
     def __init__(self) -> None:
         self._entry: list[str] = []
-        self._lines: list[str] = []
+        self._lines: list[str | list[str]] = []
+        self._loops: list[_Loop] = []
+        self._depths: dict[str, int] = {}  # in how many loops a value is computed; none for parameters and slots
         self._count = itertools.count()
         self.block = "entry"
 
+    @contextmanager
+    def loop(self) -> Iterator[None]:
+        """Take what is written inside for a loop; the block before must still be open."""
+        inner = _Loop()
+        self._lines.append(inner.before)
+        self._loops.append(inner)
+        yield
+        self._loops.pop()
+
+    def depth(self, text: str) -> int:
+        """Return in how many of the loops around a value differs; none for a constant."""
+        return self._depths.get(text, 0)
+
     def value(self, instruction: str, stem: str = "t") -> str:
         """Write an instruction that gives a value and return the value's name."""
+        if self._loops and _PURE.match(instruction):
+            depth = max(map(self.depth, _NAMES.findall(instruction)), default=0)
+            if depth < len(self._loops):
+                return self._before(self._loops[depth], depth, instruction, stem)
         name = self.reserve(stem)
         self.named(name, instruction)
+        return name
+
+    def _before(self, loop: _Loop, depth: int, instruction: str, stem: str) -> str:
+        """Write an instruction before a loop, unless it is there already."""
+        name = loop.known.get(instruction)
+        if name is None:
+            name = loop.known[instruction] = self.reserve(stem)
+            self._depths[name] = depth
+            loop.before.append(f"  {name} = {instruction}")
         return name
 
     def effect(self, instruction: str) -> None:
@@ -87,6 +139,7 @@ class Writer:
     def slot(self, type_: str, stem: str, align: int = 0) -> str:
         """Reserve stack space of a type for the whole function and return its address."""
         name = self.reserve(stem)
+        self._depths[name] = 0
         self._entry.append(f"  {name} = alloca {type_}" + (f", align {align}" if align else ""))
         return name
 
@@ -100,7 +153,9 @@ class Writer:
 
     def reserve(self, stem: str) -> str:
         """Return a name for a value that `named` writes later."""
-        return f"%{_plain(stem)}.{next(self._count)}"
+        name = f"%{_plain(stem)}.{next(self._count)}"
+        self._depths[name] = len(self._loops)
+        return name
 
     def named(self, name: str, instruction: str) -> None:
         """Write an instruction whose value has a reserved name."""
@@ -133,7 +188,8 @@ class Writer:
 
     def function(self, name: str, parameters: str, attributes: str) -> str:
         """Return the function; its last block must have ended."""
-        body = ["entry:", *self._entry, *self._lines]
+        lines = (part if isinstance(part, list) else [part] for part in self._lines)
+        body = ["entry:", *self._entry, *itertools.chain.from_iterable(lines)]
         return f"define void @{name}({parameters}) {attributes} {{\n" + "\n".join(body) + "\n}\n"
 
 

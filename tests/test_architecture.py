@@ -33,10 +33,10 @@ TABLE = """
     6 symgrad __init__
     7 codegen machine
     7 codegen ir notation signature scratch text tokens parse verify meaning lanes
+    7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath_gamma vecmath_root vecmath_sigmoid
+    7 codegen vecmath weight
     7 codegen dims scalars philox reach group arrange guards
     7 codegen elements nest folds contraction gemm pieces item orders factors sequential lower cost expand
-    7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath_gamma vecmath_root vecmath_sigmoid
-    7 codegen vecmath
     7 codegen memory poison program walk
     7 codegen writer address arith access evaluate emit object_file jit driver threads
     7 codegen dump pipeline tally places kernel peak __init__
