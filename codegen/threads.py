@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from codegen.driver import Driver, Team, driver
 from codegen.memory import aligned_empty
 from codegen.program import FLOPS_PER_NS, LINE, WORD, Control, Table
+from codegen.walk import PATIENCE
 
 IDLE_NS: Final = 200_000  # how long a thread spins before it sleeps: some times what waking it costs
 WINDOW_NS: Final = (2_000, 300_000)  # the least and the most that a run waits for threads that are late
@@ -188,10 +189,10 @@ class ThreadTeam:
             thread.join(timeout=1.0)
 
     def _pauses_per_ns(self) -> float:
-        """Measure how long a wait lasts, as fast as it goes."""
-        count = 4_000
+        """Measure how long a wait lasts, as fast as it goes: so few that the processor is offered to no one else."""
+        count = PATIENCE
         best = 1 << 62
-        for _ in range(3):
+        for _ in range(20):
             start = time.perf_counter_ns()
             self._native.spin(self._address, count)
             best = min(best, time.perf_counter_ns() - start)

@@ -21,6 +21,7 @@ from hand_kernels import at, compiled, stir
 from codegen.driver import driver, text
 from codegen.program import Launch, Loop, encode
 from codegen.threads import FINE, ThreadTeam, default_threads, team
+from codegen.walk import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 ATOMIC = re.compile(r"\b(atomic|atomicrmw|cmpxchg)\b")
@@ -87,6 +88,14 @@ def test_a_busy_team_is_not_waited_for(kernels: Callable[[str], int]) -> None:
         assert short.run(team(), 2)
         done += 1
     assert done > 10
+
+
+def test_a_team_measures_without_offering_its_processor() -> None:
+    """Where the processors are busy, each offer costs as long as another process runs: a team would take seconds."""
+    counts: list[int] = []
+    ThreadTeam(dataclasses.replace(driver(), spin=lambda _, count: counts.append(count)))
+    assert counts
+    assert max(counts) <= PATIENCE
 
 
 def test_late_threads_are_not_waited_for(kernels: Callable[[str], int]) -> None:
