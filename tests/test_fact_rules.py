@@ -24,7 +24,7 @@ S, A = symbol("S", (4, 4), "float64", "symmetric"), symbol("A", (4, 4))
 X, v = symbol("X", (N, 4)), symbol("v", (3,))
 lam = symbol("lam")
 labels, label = symbol("i", (N,), "int32"), symbol("i", (), "int32")
-Z = symbol("Z", (N, 3))
+Z, T = symbol("Z", (N, 3)), symbol("T", (2, N, 3))
 
 TARGETS = {
     "abs": (sg.abs(p * q / (1 + q)), "p * q / (q + 1)"),
@@ -64,6 +64,7 @@ TARGETS = {
     "one-hot rows of a vector": (sg.sum(sg.one_hot(labels, 3) * v, axis=1), "v[i]"),
     "one label": (sg.sum(sg.one_hot(label, 3) * v), "v[i]"),
     "one label of many rows": (sg.sum(sg.one_hot(label, 3) * Z, axis=1), "take(Z, i, axis=1)"),
+    "one-hot rows beside more axes": (sg.sum(sg.one_hot(labels, 3) * T, axis=2), "sum(T * one_hot(i, 3), axis=2)"),
     "converted labels": (sg.one_hot(labels, 3).astype("float64") + Z, "Z + one_hot(i, 3)"),
     "eye": (2 * sg.eye(4), "2 * eye(4)"),
     "eye of a matrix": (A * sg.eye(4), "A * eye(4)"),

@@ -158,6 +158,7 @@ HEAD = "kernel k(x: in float32[M, N], n: in int64[M], y: out float32[M, N]; M, N
         ("for i in 0..N:\n  let a = x[0, i + N]", "outside axis 1"),
         ("let a = 300u8", "300 is no uint8"),
         ("let a = 1i32 + 1i64", "operands of add differ: int32, int64"),
+        ("let a = 2.0f32 * sqrt(x[i, 0])", "i is no index in scope"),
         ("let a = 1i32 / 2i32", "div does not take int32"),
         ("let a = sqrt(2i32)", "sqrt does not take int32"),
         ("let a = min(1i32)", "min takes 2 operands"),

@@ -32,6 +32,11 @@ DIFFERENTIABLE = [
 ]
 
 
+def test_only_rows_with_floats_as_results_are_differentiable():
+    floats = {call.row.name for call in calls() if call.node.dtype.is_float}
+    assert [row.name for row in ROWS.values() if row.cases and row.differentiable and row.name not in floats] == []
+
+
 def weighted_loss(node, name="weight"):
     """Reduce to a scalar in which every element of the node counts differently."""
     weight = symbol_node(name, node.shape, node.dtype)

@@ -64,6 +64,8 @@ SIMPLIFIED = [
     (-1 // N, -1),
     (N // N, 1),
     ((N - 3) // 2 + 1, (N - 1) // 2),
+    ((N - 1) // N, 0),
+    ((N - 1) % N, N - 1),
     (N**3 * N**0, N * N * N),
 ]
 
@@ -95,6 +97,8 @@ WITHIN = [
     (i % 4 + j // 3, {"i": 4, "j": 3}, i),
     (i // 2 + j, {"i": 1, "j": N}, j),
     ((2 * i + j) // N, {"i": N // 2, "j": 2}, 0),
+    ((-1 - i) // N, {"i": N}, -1),
+    ((i + j - N) % N, {"i": N, "j": N}, (i + j) % N),
 ]
 
 
@@ -293,6 +297,7 @@ def test_bounds_with_symbolic_ranges():
     assert bounds(i - j, {"i": (0, j - 1)})[1] == -1
     assert bounds(i * i, {"i": (-3, 2)}) == (0, 9)
     assert bounds(N - 2 * (N // 2)) == (0, 1)
+    assert bounds(N - i % N, {"i": (0, M - 1)}) == (1, None)
     assert bounds(i, {"i": (0, j), "j": (0, i)}) == (0, None)
 
 

@@ -52,6 +52,8 @@ TARGETS = {
     "sum over ones": (sg.sum(x[:, :1], axis=1), sg.reshape(x[:, :1], (N,))),
     "sum of sum": (sg.sum(sg.sum(x, axis=0)), sg.sum(x)),
     "reshape twice": (sg.reshape(sg.reshape(x, (3 * N,)), (3, N)), sg.reshape(x, (3, N))),
+    "all of it": (x[:, 0:3], x),
+    "all of it backwards": (x[::-1], x[::-1]),
     "transpose twice": (x.T.T, x),
     "transpose of product": ((x.T @ y).T, y.T @ x),
     "two vectors": (v @ A + A @ v, sg.simplify(A + A.T) @ v),

@@ -138,6 +138,12 @@ def test_an_input_named_as_the_labels_is_another_symbol():
     assert model.evaluate(X, np.zeros_like(X)) == pytest.approx(float((model.predict(X) ** 2).mean()), rel=1e-5)
 
 
+def test_two_inputs_of_one_name_are_refused():
+    one, other = Input((6,), name="x"), Input((3,), name="x")
+    with pytest.raises(ValueError, match="two inputs are named 'x'"):
+        sg.Model([one, other], Dense(2)(one))
+
+
 def test_integers_as_indices():
     tokens, table = Input((2,), dtype="int32", name="tokens"), sg.parameter("table", (5, 3), seed=1)
     model = sg.Model(tokens, sg.mean(table[tokens], axis=1))

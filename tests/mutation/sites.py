@@ -3,7 +3,7 @@
 In: the source tree. Out: `Site`s in a fixed order: a file, a span of its text, what stands there and what to write
 instead, and the kind of mistake. Kinds are mechanical (a sign, a comparison, a dropped condition ...), so that nobody
 chooses what will be found. Texts for people (errors, docstrings, names) hold no sites; what only asserts (`assert`,
-`zip`'s `strict`) or is drawn from by tests (a row's cases) none either.
+`zip`'s `strict`) or is drawn from by tests (a row's cases, a rule's examples) none either.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ WITHOUT = {
     "codegen/__init__.py", "codegen/dump.py", "codegen/poison.py", "codegen/text.py", "symgrad/ops/derive.py",
     "symgrad/ops/accuracy.py", "symgrad/ops/generate.py", "symgrad/ops/special_values.py",
 }  # fmt: skip
-# Keywords with texts for people, and with the operands that tests of a row draw.
-NOT_COMPUTED = {"cases", "doc", "got", "hint", "sub_gradient", "where"}
+# Keywords with texts for people, and with what tests draw: the operands of a row, the graphs that a rule matches.
+NOT_COMPUTED = {"cases", "doc", "examples", "got", "hint", "sub_gradient", "where"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,15 @@ class _Source:
 
     def nodes(self) -> Iterator[ast.AST]:
         """Walk what computes: no annotations, no docstrings, no texts of errors."""
-        todo: list[ast.AST] = [ast.parse(self.text)]
+        tree = ast.parse(self.text)
+        keywords = (node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "examples")
+        examples = {node.value.id for node in keywords if isinstance(node.value, ast.Name)}
+        todo: list[ast.AST] = [tree]
         while todo:
             node = todo.pop()
             if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom):
+                continue
+            if isinstance(node, ast.FunctionDef) and node.name in examples:
                 continue
             yield node
             for name, child in ast.iter_fields(node):
