@@ -179,7 +179,7 @@ class Subject:
         """Compare the graph as it was given with the simplified one, which may have rounded constants.
 
         One deviation is known: a factor that is no number (a mean of nothing, or made of wild inputs) may be moved out
-        of a sum of nothing or a pattern of zeros, and makes NaN of 0.
+        of a sum of nothing or a pattern of zeros, and makes NaN of 0, or of what the 0 is added to beside such a sum.
         """
         rewritten = [k for k, is_other in enumerate(changed) if is_other]
         is_empty = self._is_empty(env)
@@ -188,7 +188,7 @@ class Subject:
             other, other_bound = after[k]
             room = np.where(np.isfinite(value), bound + other_bound, np.inf)  # nothing is promised of the others
             if wild or is_empty:
-                room = np.where(np.isnan(other) & (value == 0), np.inf, room)
+                room = np.where(np.isnan(other) & (is_empty | (value == 0)), np.inf, room)
             within("simplify", f"{what}: result {k}", other, value, room)
 
     def _is_empty(self, env: Any) -> bool:

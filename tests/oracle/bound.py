@@ -19,7 +19,7 @@ import numpy as np
 from oracle import reductions, systems
 from oracle.enclosure import COMPARISONS, Box, converted, decided, distance, enclosed, rounding
 from oracle.values import Env, Graph, UnplacedError, evaluated, kept, sources
-from symgrad.expr import Expr
+from symgrad.expr import Expr, literal
 from symgrad.ops.body import holds_body
 from symgrad.ops.row import row_of
 from symgrad.ops.structure import Cast, Coordinate, Gather, Layout, Leaf, Map, Place, Random, Scatter
@@ -29,7 +29,10 @@ Rule = Callable[["Bounds", Expr], Array]
 
 
 def bounded(outputs: Sequence[Expr], env: Env, dtype: str | None = None) -> list[tuple[Array, Array]]:
-    """Give each output's value and error bound; `dtype` takes the place of the floats' own types."""
+    """Give each output's value and error bound.
+
+    `dtype` takes the place of the floats' own types; the numbers of a graph may then be rounded to it already.
+    """
     bounds = Bounds(evaluated(outputs, env), {}, dtype)
     bounds.run()
     return [(bounds.graph.values[node], bounds.errors[node]) for node in outputs]
@@ -94,6 +97,8 @@ class Bounds:
         value = self.graph.values[node]
         if not node.dtype.is_float:
             return np.zeros(value.shape)
+        if self.dtype is not None and literal(node) is not None:
+            return np.where(_is_short(value), 0.0, np.abs(value) * self.unit(node))
         return np.nan_to_num(np.abs(value - value.astype(self.float_type(node))), nan=0.0)
 
     def _settled(self, node: Expr, error: Array) -> Array:
@@ -106,6 +111,12 @@ class Bounds:
         finite = np.isfinite(value)
         error = np.where(finite & (np.abs(value) + error > most), np.inf, error)
         return np.where(finite | np.isinf(error), error, 0.0)
+
+
+def _is_short(value: Array) -> Array:
+    """Tell which numbers nobody has rounded: they have few digits."""
+    with np.errstate(all="ignore"):
+        return np.ldexp(np.frexp(value)[0], 12) % 1 == 0
 
 
 # -- by structure --------------------------------------------------------------------------------------------------

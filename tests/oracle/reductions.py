@@ -187,7 +187,7 @@ def running_product(bounds: Bounds, node: Expr) -> Array:
 
 
 def recurrence(bounds: Bounds, node: Expr) -> Array:
-    """Carry the error of each element into the next one."""
+    """Carry the error of each element into the next one, and what may be infinite."""
     (a, b), axis, dtype = bounds.boxes(node), node.attrs["axis"], bounds.float_type(node)
     factor, factor_error, term_error, out = (
         np.moveaxis(v, axis, 0) for v in (a.size, a.error, b.error, bounds.graph.values[node])
@@ -199,6 +199,7 @@ def recurrence(bounds: Bounds, node: Expr) -> Array:
             moved = factor[k] * error[k - 1] + factor_error[k] * (np.abs(out[k - 1]) + error[k - 1])
             size = factor[k] * np.abs(out[k - 1]) + np.abs(out[k])
             error[k] += moved + rounding(size, 1.0, dtype, moved)
+        error[k] += overflow(bounds, node, np.abs(out[k]) + error[k])
     return np.moveaxis(error, 0, axis)
 
 
