@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from codegen import jit
 from codegen.machine import Machine, host
+from codegen.objects import object_of_ir
 from codegen.program import LINE, WORD, Control
 from codegen.walk import offsets, worker_text
 
@@ -211,7 +212,7 @@ class Driver:
 def driver(machine: Machine | None = None) -> Driver:
     """Build the driver for a machine, the host's own if none is given; once per process."""
     machine = machine or host()
-    linked = jit.link(dict.fromkeys(NAMES, jit.compile_ir(text(machine.arch), machine)))
+    linked = jit.link(dict.fromkeys(NAMES, object_of_ir(text(machine.arch), machine)))
     pointer, word = ctypes.c_void_p, ctypes.c_int64
 
     def function(name: str, result: type[Any] | None, *parameters: type[Any]) -> Callable[..., Any]:

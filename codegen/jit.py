@@ -13,13 +13,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import hashlib
 import itertools
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import llvmlite.binding as llvm
 
@@ -33,48 +30,22 @@ KERNEL_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_
 OPTIMIZATION = 3  # of LLVM's code generator
 LLVM_VERSION = ".".join(map(str, llvm.llvm_version_info))
 
-KEPT: Final = 2 << 20  # bytes of objects that a process remembers: some 500 kernels
-
-_objects: dict[tuple[str, Machine], bytes] = {}  # the last used one comes last
-_objects_lock = hold_at_fork(threading.Lock())
 _library_numbers = itertools.count()
 hold_at_fork(llvm.ffi.lib._lock._lock)  # every call into LLVM takes it
 
 
 def compile_ir(text: str, machine: Machine) -> bytes:
-    """Return the object code of a module for a machine row, from this process's cache where it has been compiled.
+    """Return the object code of a module for a machine row.
 
     Raises CompileError where LLVM refuses the text, or the text calls what it does not define.
     """
-    key = (hashlib.sha256(text.encode()).hexdigest(), machine)
-    found = _remembered(key)
-    if found is not None:
-        return found
     with _optimized(text, machine) as (module, target):
         image = bytes(target.emit_object(module))
     foreign = undefined_symbols(image)
     if foreign:  # the linker would look them up in the process, and find libm there
         hint = "An operation became a call into a library."
         raise CompileError("compiled code may call nothing outside", got=", ".join(foreign), hint=hint)
-    return _remember(key, image)
-
-
-def _remembered(key: tuple[str, Machine]) -> bytes | None:
-    with _objects_lock:
-        found = _objects.pop(key, None)
-        if found is not None:
-            _objects[key] = found
-        return found
-
-
-def _remember(key: tuple[str, Machine], image: bytes) -> bytes:
-    """Keep an object, and forget those that nobody has asked for longest where there are too many."""
-    with _objects_lock:
-        kept = _objects.setdefault(key, image)
-        size = sum(map(len, _objects.values()))
-        while size > KEPT and len(_objects) > 1:
-            size -= len(_objects.pop(next(iter(_objects))))
-        return kept
+    return image
 
 
 def assembly(text: str, machine: Machine) -> str:

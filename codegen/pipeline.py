@@ -31,9 +31,10 @@ from codegen.expand import expand
 from codegen.group import Group, group
 from codegen.guards import Guard, find_guards
 from codegen.ir import Access, Kernel
-from codegen.jit import Library, compile_ir, link
+from codegen.jit import Library, link
 from codegen.lower import lower
 from codegen.machine import Machine, machine, runnable
+from codegen.objects import object_of
 from codegen.reach import is_literal, is_memory
 from codegen.text import print_kernel
 from codegen.verify import verify
@@ -125,7 +126,7 @@ def compile_graph(
     kernels = {s.kernel.name: s.kernel for s in steps}
     dump("lower", lambda: "\n".join(map(print_kernel, kernels.values())))
     dump("emit", lambda: "\n".join(emit(k, target) for k in kernels.values()))
-    library = link({name: compile_ir(emit(kernel, target), target) for name, kernel in kernels.items()})
+    library = link({name: object_of(kernel, target) for name, kernel in kernels.items()})
     return Compiled(
         tuple(inputs), tuple(results), updated, frozenset(flags), tuple(guards), tuple(steps), library, target,
         options.poison, home,

@@ -1,7 +1,7 @@
 """symgrad: symbolic differentiation and code generation for neural networks.
 
 Declare a network as an expression graph, derive its gradient function by the chain rule, read it, compile it to native
-kernels, train with it. The mathematics is imported here; what compiles or trains is imported when it is first used.
+kernels, train with it. Operators and gradients are imported here; what draws, compiles or trains at its first use.
 """
 
 import importlib
@@ -9,8 +9,7 @@ from typing import Any
 
 from symgrad import linalg
 from symgrad import ops as _ops
-from symgrad.chainrule.derivation import derivation
-from symgrad.drawing.figure import graph
+from symgrad import started as _started  # noqa: F401 - the time is noted before anything is compiled
 from symgrad.errors import (
     CompileError,
     DTypeError,
@@ -21,7 +20,6 @@ from symgrad.errors import (
     SymgradError,
 )
 from symgrad.expr import Expr, Parameter
-from symgrad.forward import hvp, jvp
 from symgrad.interpreter import evaluate
 from symgrad.ops import *  # noqa: F403
 from symgrad.ops.custom import elementwise
@@ -31,10 +29,16 @@ from symgrad.reverse import grad, value_and_grad, vjp
 from symgrad.seeds import set_seed
 from symgrad.show import format_equations, latex, pprint, srepr
 from symgrad.simplifier import simplify
-from symgrad.vectorise import hessian, jacobian, vmap
 
 # name -> module that has it, for what is imported at its first use; None: the name is the module itself.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "derivation": ("symgrad.chainrule.derivation", "derivation"),
+    "graph": ("symgrad.drawing.figure", "graph"),
+    "hvp": ("symgrad.forward", "hvp"),
+    "jvp": ("symgrad.forward", "jvp"),
+    "hessian": ("symgrad.vectorise", "hessian"),
+    "jacobian": ("symgrad.vectorise", "jacobian"),
+    "vmap": ("symgrad.vectorise", "vmap"),
     "explorer": ("symgrad.page", "explorer"),
     "function": ("symgrad.compiled", "function"),
     "Function": ("symgrad.compiled", "Function"),
@@ -55,9 +59,9 @@ __all__ = [  # noqa: PLE0604
     *_ops.__all__, *_LAZY,
     "CompileError", "DTypeError", "Expr", "FormatError", "GradientError", "IndexRangeError", "Options", "Parameter",
     "ShapeError", "SymgradError",
-    "derivation", "elementwise", "evaluate", "format_equations", "grad", "graph", "latex", "pprint", "set_seed",
-    "simplify", "srepr", "value_and_grad", "vjp",
-    "checkpoint", "custom_gradient", "hessian", "hvp", "jacobian", "jvp", "linalg", "vmap",
+    "elementwise", "evaluate", "format_equations", "grad", "latex", "pprint", "set_seed", "simplify", "srepr",
+    "value_and_grad", "vjp",
+    "checkpoint", "custom_gradient", "linalg",
 ]  # fmt: skip
 
 

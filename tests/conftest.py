@@ -1,11 +1,14 @@
 """Shared by all tests: golden files, the option that rewrites them, and a look at all code that any test emits."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from codegen import jit
+
+os.environ["SYMGRAD_CACHE"] = "off"  # code is compiled here, not found; inherited by every process that a test starts
 
 GOLDEN = Path(__file__).parent / "golden"
 collect_ignore_glob = ["browser/*"]  # what needs a browser is asked for by name

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # One line per row, lowest first. `ops/` is a package whose modules may import one another (but not in a circle); a
 # module of a package may stand alone, before the rest of it.
 TABLE = """
-    0 symgrad errors forks structures dtypes options buffers philox seeds
+    0 symgrad started errors forks structures dtypes options buffers philox seeds
     1 symgrad interval polynomial atoms dimension division indexing shape notation formula
     2 symgrad side surface expr
     3 symgrad ops.structure ops.row ops/ serial
@@ -38,7 +38,7 @@ TABLE = """
     7 codegen dims scalars philox reach group arrange guards
     7 codegen elements nest folds contraction gemm pieces item orders factors sequential lower cost expand
     7 codegen memory poison program walk
-    7 codegen writer address arith access evaluate emit object_file jit driver threads
+    7 codegen writer address arith access evaluate emit object_file jit store objects driver threads
     7 codegen dump pipeline tally places kernel peak __init__
     8 symgrad inspection.subject bisection inspection/ declared compiled train/
     9 symgrad exhibits page cli __main__

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -94,12 +95,17 @@ class Run:
         verdict = worker.ask("seed", seed, size, VARIANTS)
         if not verdict.kind and seed % FRESH == 0:
             own = worker.ask("digest", seed, size)
-            fresh = Worker()
-            other = fresh.ask("digest", seed, size)
-            fresh.close()
-            if own != other:
-                return Verdict("fresh", f"a fresh process compiles other code, or computes other bits: {own} {other}")
+            with tempfile.TemporaryDirectory() as cache:
+                others = [self._fresh(seed, cache) for _ in ("compiles everything", "finds it compiled")]
+            if any(other != own for other in others):
+                return Verdict("fresh", f"fresh processes have other code, or compute other bits: {own} {others}")
         return verdict
+
+    def _fresh(self, seed: int, cache: str) -> Verdict:
+        fresh = Worker(f"{cache}/objects")
+        found = fresh.ask("digest", seed, self.options.size)
+        fresh.close()
+        return found
 
     def _report(self, worker: Worker, seed: int, verdict: Verdict) -> None:
         with self.lock:

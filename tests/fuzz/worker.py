@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import random
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from codegen.emit import emit
-from codegen.jit import compile_ir
+from codegen.objects import object_of
 from fuzz.program import Program
 from fuzz.referee import MismatchError, Subject, check
 from fuzz.templates import generate
@@ -75,7 +75,7 @@ def digest(seed: int, size: int | None = None) -> Verdict:
     compiled = subject.compile(BASE)
     total = hashlib.sha256()
     for kernel in compiled._compiled.kernels.values():
-        total.update(compile_ir(emit(kernel, compiled._compiled.machine), compiled._compiled.machine))
+        total.update(object_of(kernel, compiled._compiled.machine))
     for sizes in program.sizes:
         got = subject.call(compiled, program.arrays(sizes))
         for result in [got] if isinstance(got, str) else got:
@@ -87,7 +87,8 @@ def digest(seed: int, size: int | None = None) -> Verdict:
 TASKS = {"program": judged, "seed": judged_seed, "digest": digest}
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, cache: str) -> None:
+    os.environ["SYMGRAD_CACHE"] = cache
     while True:
         try:
             task, arguments = connection.recv()
@@ -97,9 +98,10 @@ def _serve(connection: Connection) -> None:
 
 
 class Worker:
-    """One process; `ask` starts it where none is running."""
+    """One process; `ask` starts it where none is running. It compiles everything, or what `cache` does not hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: str = "off") -> None:
+        self._cache = cache
         self._process: multiprocessing.process.BaseProcess | None = None
 
     def ask(self, task: str, *arguments: object) -> Verdict:
@@ -107,7 +109,7 @@ class Worker:
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._connection, other = context.Pipe()
-            self._process = context.Process(target=_serve, args=(other,), daemon=True)
+            self._process = context.Process(target=_serve, args=(other, self._cache), daemon=True)
             self._process.start()
             other.close()
         try:

@@ -1,0 +1,94 @@
+"""Objects: kernels to object code, each compiled once.
+
+In: a kernel, or LLVM IR, and a machine row. Out: object code, from this process's memory, from the user's store, or
+from LLVM. The key names everything that the code depends on: the kernel's text, the machine row, LLVM, and the sources
+that write LLVM IR. It must not know graphs.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from codegen.emit import emit
+from codegen.ir import Kernel
+from codegen.jit import LLVM_VERSION, OPTIMIZATION, compile_ir
+from codegen.machine import Machine
+from codegen.store import Store, key_of, open_store
+from codegen.text import print_kernel
+from symgrad.forks import hold_at_fork
+from symgrad.started import STARTED
+
+KEPT: Final = 2 << 20  # bytes of objects that a process remembers: some 500 kernels
+
+_objects: dict[str, bytes] = {}  # the last used one comes last
+_objects_lock = hold_at_fork(threading.Lock())
+
+
+def object_of(kernel: Kernel, machine: Machine) -> bytes:
+    """Return a kernel's object code for a machine row.
+
+    Raises CompileError where the kernel uses a function that there is not.
+    """
+    return _known(print_kernel(kernel), machine, lambda: compile_ir(emit(kernel, machine), machine))
+
+
+def object_of_ir(text: str, machine: Machine) -> bytes:
+    """Return the object code of LLVM IR for a machine row."""
+    return _known(text, machine, lambda: compile_ir(text, machine))
+
+
+def _known(text: str, machine: Machine, make: Callable[[], bytes]) -> bytes:
+    key = key_of(text, repr(machine), machine.triple, LLVM_VERSION, str(OPTIMIZATION), sources())
+    image = _remembered(key)
+    if image is None:
+        store = _store()
+        image = None if store is None else store.get(key)
+        if image is None:
+            image = make()
+            if store is not None:
+                store.put(key, image)
+        image = _remember(key, image)
+    return image
+
+
+def _remembered(key: str) -> bytes | None:
+    with _objects_lock:
+        found = _objects.pop(key, None)
+        if found is not None:
+            _objects[key] = found
+        return found
+
+
+def _remember(key: str, image: bytes) -> bytes:
+    """Keep an object, and forget those that nobody has asked for longest where there are too many."""
+    with _objects_lock:
+        kept = _objects.setdefault(key, image)
+        size = sum(map(len, _objects.values()))
+        while size > KEPT and len(_objects) > 1:
+            size -= len(_objects.pop(next(iter(_objects))))
+        return kept
+
+
+@functools.cache
+def _store() -> Store | None:
+    """Open the user's store, once; it is not used where the sources may not be those that run."""
+    return open_store() if sources() else None
+
+
+@functools.cache
+def sources() -> str:
+    """Return a digest that changes when a source file does; an empty text where one is newer than this process."""
+    root = Path(__file__).resolve().parents[1]
+    lines = []
+    for package in ("codegen", "symgrad"):
+        for path in (root / package).rglob("*.py"):
+            status = path.stat()
+            if status.st_mtime > STARTED - 1:
+                return ""
+            lines.append(f"{path.relative_to(root).as_posix()} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest() if lines else ""
