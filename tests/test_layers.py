@@ -212,14 +212,6 @@ def test_layer_errors_say_where_what_got_and_hint():
     )
 
 
-def test_a_layer_that_no_line_of_the_user_constructed_names_none():
-    with side.building_at(None):
-        layer = Dense(3, input_shape=4)
-        with pytest.raises(sg.ShapeError) as caught:
-            layer(sg.symbol("x", (N, 5)))
-    assert "constructed" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

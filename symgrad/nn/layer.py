@@ -173,7 +173,7 @@ class Layer:
         """Say which line failed and where the layer was constructed."""
         here = side.caller_site()
         parts = [str(here)] if here and here != self.site else []
-        return "; ".join([*parts, f"{self._label} constructed at {self.site}"] if self.site else parts)
+        return "; ".join([*parts, f"{self._label} constructed at {self.site}"])
 
     def _check_input_shape(self, x: Expr) -> None:
         if self.input_shape is None or x.shape[1:] == self.input_shape:
