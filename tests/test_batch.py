@@ -245,3 +245,13 @@ def test_each_key_draws_the_numbers_that_it_has_alone():
     np.testing.assert_array_equal(evaluate(drawn, {keys: values}), alone)
     np.testing.assert_allclose(sg.function([keys], drawn)(values), alone, rtol=1e-15)
     np.testing.assert_array_equal(alone[0], alone[2])
+
+
+def test_arrays_are_mapped_over_like_expressions():
+    x = sg.symbol("x", (3, 4))
+    array = np.arange(12.0).reshape(3, 4)
+    mapped = sg.vmap(lambda a, b: sg.sum(a * b))
+    np.testing.assert_array_equal(sg.evaluate(mapped(x, array), {x: array}), (array * array).sum(axis=1))
+    np.testing.assert_array_equal(sg.evaluate(mapped(array, array), {}), (array * array).sum(axis=1))
+    with pytest.raises(TypeError, match="vmap maps expressions and arrays, .* not str"):
+        mapped(x, "array")
