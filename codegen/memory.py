@@ -10,9 +10,8 @@ It knows no kernels, no launches and no pointers.
 
 from __future__ import annotations
 
-import bisect
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,26 +67,29 @@ def plan(lifetimes: Iterable[Lifetime]) -> Arena:
         raise ValueError("two buffers have one name")
     # The position breaks ties: names may be of mixed type, and need not sort.
     order = sorted(range(len(lives)), key=lambda i: (-aligned(lives[i].bytes), lives[i].first, i))
-    placed: list[tuple[int, int, int, int]] = []  # (offset, end, first, last), by offset
+    placed = np.empty((4, len(lives)), np.int64)  # rows: offset, end, first, last; columns in the order of offsets
+    count = 0
     for life in (lives[i] for i in order if lives[i].bytes):
         size = aligned(life.bytes)
-        beside = [(low, high) for low, high, first, last in placed if first <= life.last and life.first <= last]
-        offset = _best_fit(beside, size)
-        offsets[life.id] = offset
-        bisect.insort(placed, (offset, offset + size, life.first, life.last))
-    return Arena(offsets, max((high for _, high, _, _ in placed), default=0))
+        low, high, first, last = placed[:, :count]
+        beside = (first <= life.last) & (last >= life.first)
+        offset = offsets[life.id] = _best_fit(low[beside], high[beside], size)
+        at = int(np.searchsorted(low, offset))
+        placed[:, at + 1 : count + 1] = placed[:, at:count].copy()
+        placed[:, at] = offset, offset + size, life.first, life.last
+        count += 1
+    return Arena(offsets, int(placed[1, :count].max(initial=0)))
 
 
-def _best_fit(taken: Sequence[tuple[int, int]], size: int) -> int:
+def _best_fit(low: NDArray[np.int64], high: NDArray[np.int64], size: int) -> int:
     """Find the start of the smallest gap that holds `size` bytes among ranges sorted by offset; else where they end."""
-    best, slack = -1, 0
-    end = 0
-    for low, high in taken:
-        gap = low - end
-        if gap >= size and (best < 0 or gap < slack):
-            best, slack = end, gap
-        end = max(end, high)
-    return end if best < 0 else best
+    if not len(low):
+        return 0
+    ends = np.maximum.accumulate(high)
+    before = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
+    gaps = low - before
+    fits = np.flatnonzero(gaps >= size)
+    return int(before[fits[np.argmin(gaps[fits])]] if len(fits) else ends[-1])
 
 
 def peak(lifetimes: Iterable[Lifetime]) -> int:

@@ -28,16 +28,15 @@ from codegen.dump import dump
 from codegen.elements import Operand
 from codegen.emit import emit
 from codegen.expand import expand
+from codegen.forms import Forms
 from codegen.group import Group, group
 from codegen.guards import Guard, find_guards
 from codegen.ir import Access, Kernel
 from codegen.jit import Library, link
-from codegen.lower import lower
 from codegen.machine import Machine, machine, runnable
 from codegen.objects import object_of
 from codegen.reach import is_literal, is_memory
 from codegen.text import print_kernel
-from codegen.verify import verify
 from symgrad import side
 from symgrad.errors import CompileError
 from symgrad.expr import Expr, Parameter
@@ -122,7 +121,8 @@ def compile_graph(
     plan = arrange(groups, home, results, renewed, waiting, options.fuse)
     plan, updated = _with_copies(plan, home)
     dump("group", lambda: "\n".join(map(describe_group, plan.groups)))
-    steps = [step for g in plan.groups for step in _lowered(g, plan, target, options, set(flags))]
+    forms = Forms(target, options)
+    steps = [step for g in plan.groups for step in _lowered(g, plan, forms, set(flags))]
     kernels = {s.kernel.name: s.kernel for s in steps}
     dump("lower", lambda: "\n".join(map(print_kernel, kernels.values())))
     dump("emit", lambda: "\n".join(emit(k, target) for k in kernels.values()))
@@ -169,12 +169,10 @@ def _with_copies(plan: Plan, home: dict[Expr, Group]) -> tuple[Plan, dict[Expr, 
     return replace(plan, groups=tuple(groups), reads=reads), updated
 
 
-def _lowered(g: Group, plan: Plan, target: Machine, options: Options, flags: set[Expr]) -> Iterable[Step]:
-    kernels = lower(g, plan.home, target, options)
+def _lowered(g: Group, plan: Plan, forms: Forms, flags: set[Expr]) -> Iterable[Step]:
+    kernels = forms.lower(g, plan.home)
     cost = work(g, plan.reads[g])
     for position, item in enumerate(kernels):
-        if options.check:
-            verify(item.kernel)
         last = position == len(kernels) - 1
         yield Step(item.kernel, item.operands, cost, last and any(n in flags for n in g.stores), g)
 

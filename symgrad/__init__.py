@@ -5,6 +5,7 @@ kernels, train with it. Operators and gradients are imported here; what draws, c
 """
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from symgrad import linalg
@@ -29,6 +30,8 @@ from symgrad.reverse import grad, value_and_grad, vjp
 from symgrad.seeds import set_seed
 from symgrad.show import format_equations, latex, pprint, srepr
 from symgrad.simplifier import simplify
+from symgrad.surface import OPERATORS as _OPERATORS
+from symgrad.surface import PRINTERS as _PRINTERS
 
 # name -> module that has it, for what is imported at its first use; None: the name is the module itself.
 _LAZY: dict[str, tuple[str, str | None]] = {
@@ -63,6 +66,20 @@ __all__ = [  # noqa: PLE0604
     "value_and_grad", "vjp",
     "checkpoint", "custom_gradient", "linalg",
 ]  # fmt: skip
+
+
+def _at_first_use(registry: dict[str, Callable[..., Any]], key: str, module: str) -> Callable[..., Any]:
+    """Give what imports a module, which then stands in the registry itself."""
+
+    def call(*arguments: Any) -> Any:
+        importlib.import_module(module)
+        return registry[key](*arguments)
+
+    return call
+
+
+_OPERATORS[".why"] = _at_first_use(_OPERATORS, ".why", "symgrad.chainrule.why")
+_PRINTERS["svg"] = _at_first_use(_PRINTERS, "svg", "symgrad.drawing.figure")
 
 
 def __getattr__(name: str) -> Any:

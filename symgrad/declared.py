@@ -36,11 +36,11 @@ def checked_updates(updates: Any) -> list[tuple[Parameter, Expr]]:
     pairs = list(updates.items()) if isinstance(updates, Mapping) else () if updates is None else updates
     if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
         raise TypeError("updates is a dict {parameter: new value}, or a list of such pairs")
-    checked: list[tuple[Parameter, Expr]] = []
+    checked: dict[Parameter, Expr] = {}
     for parameter, value in pairs:
         if not isinstance(parameter, Parameter):
             raise TypeError(f"updates map parameters to values, not {parameter!r}")
-        if any(parameter is p for p, _ in checked):
+        if parameter in checked:
             raise ValueError(f"{parameter.name!r} is updated twice")
         new = as_expr(value, parameter.dtype)
         if new.shape != parameter.shape:
@@ -50,8 +50,8 @@ def checked_updates(updates: Any) -> list[tuple[Parameter, Expr]]:
             what = f"the new value of {parameter.name!r} has the wrong dtype"
             hint = f"Add .astype({str(parameter.dtype)!r}); an array constant of float64 makes a sum float64."
             raise DTypeError(what, got=f"{new.dtype} for {parameter.dtype}", hint=hint)
-        checked.append((parameter, new))
-    return checked
+        checked[parameter] = new
+    return list(checked.items())
 
 
 def check_symbols(inputs: Sequence[Expr], roots: Sequence[Expr]) -> None:

@@ -221,12 +221,17 @@ def _kind(value: Any) -> Any:
     return tuple(map(_kind, value)) if value.__class__ is tuple else value.__class__
 
 
+def attributes(attrs: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ...], tuple[Any, ...]]:
+    """Give attributes as a key that tells any two apart: their items, and the classes of the values."""
+    items = tuple(sorted(attrs.items()))
+    return items, tuple(_kind(value) for _, value in items)
+
+
 def make(
     op: str, args: tuple[Expr, ...], attrs: Mapping[str, Any], type: Type, *, cls: Any = Expr, **slots: Any
 ) -> Any:
     """Give the one node with this operator, operands, attributes and type."""
-    items = tuple(sorted(attrs.items()))
-    kinds = tuple(_kind(v) for _, v in items)
+    items, kinds = attributes(attrs)
     key = (op, tuple(map(id, args)), items, kinds, type)
     with _lock:
         ref = _table.get(key)
