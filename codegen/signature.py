@@ -40,7 +40,7 @@ def result_dtype(name: str, operands: Sequence[DType]) -> DType | None:
         return BOOL
     if name in ("cast", "bitcast") or not operands:
         return None
-    return operands[-1] if name in CHOICES else operands[0]
+    return operands[-1]  # the first is a choice's condition; those of others are of one dtype
 
 
 def admits(name: str, dtype: DType) -> bool:

@@ -100,3 +100,18 @@ def test_a_kernel_has_a_bounded_size():
     kernels = sg.function([x], e)._compiled.kernels.values()
     assert max(len(print_kernel(k).splitlines()) for k in kernels) < 2 * MOST_WEIGHT
     assert 2 < len(kernels) < 40
+
+
+TWICE = {  # what costs no more to compute than to load
+    "positions": lambda x: sg.arange(5, dtype="float64"),
+    "a converted input": lambda x: x.astype("float64"),
+    "a step of rank 0": lambda x: sg.symbol("s", ()) * 3,
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_what_is_trivial_is_computed_wherever_it_is_read(name):
+    x, s = sg.symbol("x", (sg.dim("N"), 5), dtype="float32"), sg.symbol("s", ())
+    y = TWICE[name](x)
+    steps = sg.function([x, s], [sg.sum(x * y, axis=1), sg.max(x + y + s, axis=0)])._compiled.steps
+    assert [step.kernel.name.split("_")[0] for step in steps] == ["fold", "chunk", "join"]
