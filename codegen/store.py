@@ -42,19 +42,26 @@ def key_of(*parts: str) -> str:
     return digest.hexdigest()
 
 
+class UntrustedError(Exception):
+    """A directory in which others decide what stands."""
+
+
 class Store:
     """One directory of entries; any number of processes may use it at once."""
 
     def __init__(self, directory: Path) -> None:
-        """Open the directory, which is made where there is none; raise OSError where it cannot be used or trusted."""
+        """Open the directory, which is made where there is none.
+
+        Raise UntrustedError where others decide what stands there, OSError where it cannot be made.
+        """
         directory.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             directory.mkdir(mode=0o700)
         found = directory.lstat()
         if not stat.S_ISDIR(found.st_mode):
-            raise OSError(f"{directory} is no directory")
+            raise UntrustedError(f"{directory} is no directory")
         if not _is_ours(found):
-            raise OSError(f"others own {directory}, or may write to it")
+            raise UntrustedError(f"others own {directory}, or may write to it")
         self.directory = directory
 
     def get(self, key: str) -> bytes | None:
@@ -110,7 +117,8 @@ class Store:
 def open_store(environ: Mapping[str, str] = os.environ) -> Store | None:
     """Open the user's store: where SYMGRAD_CACHE says, by default in the system's place for caches.
 
-    Return None for SYMGRAD_CACHE=off, and, with a warning, where the directory cannot be used or trusted.
+    Return None for SYMGRAD_CACHE=off; with a warning where the directory cannot be trusted, or the one that was asked
+    for cannot be made; without one where the system's place cannot be written to.
     """
     told = environ.get("SYMGRAD_CACHE", "").strip()
     if told == "off":
@@ -120,9 +128,10 @@ def open_store(environ: Mapping[str, str] = os.environ) -> Store | None:
         return None
     try:
         return Store(directory)
-    except (OSError, RuntimeError) as error:
-        what = f"symgrad keeps no compiled code: {error}"
-        warnings.warn(f"{what}. SYMGRAD_CACHE names another directory, or is off.", RuntimeWarning, stacklevel=2)
+    except (UntrustedError, OSError) as error:
+        if told or isinstance(error, UntrustedError):
+            what = f"symgrad keeps no compiled code: {error}"
+            warnings.warn(f"{what}. SYMGRAD_CACHE names another directory, or is off.", RuntimeWarning, stacklevel=2)
         return None
 
 

@@ -159,6 +159,12 @@ def test_a_link_or_a_file_in_its_place_is_refused(kept: Store, tmp_path: Path) -
     refused(tmp_path / "file" / "below", "")
 
 
+def test_a_place_for_caches_that_cannot_be_written_to_is_no_news(tmp_path: Path) -> None:
+    (tmp_path / ".cache").write_text("")
+    (tmp_path / "Library").write_text("")
+    assert open_store({"HOME": str(tmp_path)}) is None
+
+
 def test_where_the_store_is(tmp_path: Path) -> None:
     assert open_store({"SYMGRAD_CACHE": "off", "HOME": str(tmp_path)}) is None
     assert open_store({}) is None
