@@ -236,7 +236,7 @@ def calls_below(outputs: Iterable[Expr]) -> list[Call]:
     ...     def call(self, x, training=False):
     ...         return x + x
     >>> double = Double()
-    >>> [call.layer is double for call in calls_below([double(double(symbol("x", (dim("N"), 3))))])]
+    >>> [call.layer is double for call in calls_below([double(double(symbol("doubled", (dim("N"), 3))))])]
     [True, True]
     """
     return [call for node in topological(outputs) for call in calls_of(node)]
