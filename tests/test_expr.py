@@ -61,6 +61,31 @@ def test_constants_are_their_dtype_and_bits():
         constant_node(2**63, INT64)
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        ([256], "uint8"), ([-1], "uint8"), ([0, 300, 1], "uint8"), ([[2**31]], "int32"), ([-(2**31) - 1], "int32"),
+        ([0.5], "int32"), ([1], "bool"), ([0.0], "bool"), (300, "uint8"), (0.5, "int64"), (["a"], "float32"),
+    ],
+)  # fmt: skip
+def test_a_constant_refuses_values_that_its_dtype_cannot_hold(value, dtype):
+    with pytest.raises(DTypeError, match=f"a constant of dtype {dtype} cannot hold the value"):
+        sg.constant(value, dtype)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        ([255, 0], "uint8"), ([-(2**31), 2**31 - 1], "int32"), ([True], "int8"), ([False], "bool"), ([1, 2], "float32"),
+        (np.zeros(0, np.int64), "int8"),
+    ],
+)  # fmt: skip
+def test_a_constant_takes_values_up_to_the_ends_of_its_dtype(value, dtype):
+    node = sg.constant(value, dtype)
+    np.testing.assert_array_equal(node.array, value)
+    assert node.dtype == dtype
+
+
 def test_attributes_of_equal_value_and_other_type_differ():
     x = sg.symbol("x", (2,))
     from_bool = make("probe", (x,), {"flag": True}, x.type)
