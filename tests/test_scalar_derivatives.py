@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 from scalar_cases import DIFFERENTIABLE, NAMES, draw
@@ -10,10 +11,12 @@ from symgrad.dtypes import FLOAT32, FLOAT64
 from symgrad.errors import GradientError
 from symgrad.expr import symbol_node
 from symgrad.formula import Num, fold, parse, variables
+from symgrad.interpreter import evaluate
 from symgrad.ops import activations, derived, generate, scalar, trigonometry
 from symgrad.ops.calculus import OPERANDS, compute, derivative_of, expand, scale
 from symgrad.ops.derive import prove
 from symgrad.ops.row import ROWS
+from symgrad.reverse import grad
 
 CHOICES = {"abs", "where", "maximum", "minimum"}  # what no symbolic proof sees through
 
@@ -157,3 +160,15 @@ def test_a_cotangent_is_scaled_as_a_person_writes_it():
     assert scale(g, parse("1 / y"), env) is scalar.divide(g, y)
     assert scale(g, parse("-x / y"), env) is scalar.divide(scalar.negative(scalar.multiply(g, x)), y)
     assert scale(g, parse("cos(x)"), env) is scalar.multiply(g, trigonometry.cos(x))
+
+
+@pytest.mark.parametrize("offset", [0.25, 0.5, 0.001, 0.999])
+def test_the_derivative_of_trigamma_keeps_its_digits_far_from_0(offset):
+    """Its reflection is periodic: the angle is reduced before it is multiplied by pi."""
+    x = symbol_node("x", (), FLOAT64)
+    for whole in (-3.0, -1000.0, -100000.0):
+        point = whole - offset
+        got = float(evaluate(grad(ROWS["trigamma"](x), x), {x: point}))
+        with mpmath.workdps(40):
+            want = float(mpmath.polygamma(2, mpmath.mpf(point)))
+        assert got == pytest.approx(want, rel=1e-12)
