@@ -4,6 +4,7 @@
 
 VENV    := .venv
 STAMP   := $(VENV)/.installed
+PEERS   := build/peers
 WORKERS ?= auto
 PYTHON  ?=
 MINUTES ?= 10
@@ -14,13 +15,14 @@ BIN := $(VENV)/Scripts
 else
 BIN := $(VENV)/bin
 endif
+PEERS_BIN := $(PEERS)/$(notdir $(BIN))
 
 # The stamp records the checkout that was installed: in a checkout that moved or was copied, everything is set up again.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 STALE := stale
 endif
 
-.PHONY: help mnist test fuzz bench lint check-latex test-browser clean stale
+.PHONY: help mnist test fuzz bench bench-peers lint check-latex test-browser clean stale
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -36,8 +38,18 @@ fuzz: $(STAMP)  ## compare random graphs with the oracle for MINUTES; SEED is th
 	@mkdir -p build
 	cd tests && ../$(BIN)/python -m fuzz $(SEED) 1000000 --seconds=$$(($(MINUTES) * 60)) --log=../build/fuzz-$(SEED).jsonl
 
-bench: $(STAMP)  ## measure what the README claims
-	$(BIN)/python -m benchmarks
+# With an environment of peers, everybody is measured in that one; build/bench has the results.
+BENCH = $(if $(wildcard $(PEERS_BIN)/python*),$(PEERS_BIN),$(BIN))/python
+
+bench: $(STAMP)  ## measure what the README claims, and symgrad beside the peers that are installed; RUNGS names some
+	$(BENCH) -m benchmarks.startup
+	$(BENCH) -m benchmarks.mnist
+	$(BENCH) -m benchmarks $(RUNGS)
+
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes PyTorch's smaller build, without CUDA.
+bench-peers: $(STAMP)  ## install PyTorch and JAX for `make bench`, in an environment of their own
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS_BIN)/python -m pip install -q --disable-pip-version-check -e . torch jax
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/python -m ruff check

@@ -1,0 +1,330 @@
+"""The benchmark: both sides train the same; the order of runs; what stops a measurement; what the reports look like."""
+
+import doctest
+import importlib
+import importlib.util
+import itertools
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks import arrays, bandwidth, by_hand, contest, measure, network, ours, peers, report, rungs, session
+from benchmarks.chart import bar_chart
+from benchmarks.contest import LOSSES, OURS, RESULTS, Case, Contender, Idiom, Sample, Unit, repeated
+from benchmarks.measure import (
+    Agreement,
+    CaseResult,
+    DisagreementError,
+    RungResult,
+    Timing,
+    interleaved,
+)
+from benchmarks.network import Network, Rule
+from benchmarks.pinn import Burgers
+from benchmarks.report import as_json, comparisons, markdown
+from benchmarks.surroundings import Limits, Surroundings
+
+OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
+MODULES = [ours, by_hand]
+
+
+def small(rule, activation="tanh", loss="mse", sizes=(5, 7, 6, 3)):
+    return Network("small", sizes, activation, loss, Rule(rule, 0.01), batch=8, samples=50, steps=9)
+
+
+# -- the same mathematics ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+@pytest.mark.parametrize(("activation", "loss"), [("tanh", "mse"), ("relu", "crossentropy")])
+def test_both_sides_have_the_same_losses(rule, activation, loss):
+    problem = small(rule, activation, loss)
+    task = problem.draw()
+    sides = [*ours.train(problem, task), *by_hand.train(problem, task)]
+    losses = [side.run().values for side in sides]
+    assert [len(values) for values in losses] == [problem.steps] * 3
+    assert losses[0][0] != losses[0][-1]  # it trains
+    for values in losses[1:]:
+        np.testing.assert_allclose(values, losses[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+def test_peers_have_the_same_losses(name, rule):
+    pytest.importorskip(name)
+    module = importlib.import_module(peers.MODULES[name])
+    problem = small(rule, "relu", "crossentropy")
+    case = Case("a step", Unit.STEPS, 1, lambda side: _quick(side.train(problem, problem.draw())))
+    assert len(measure.contest(case, [ours, module], repetitions=1, pause=0).timings) > 2
+
+
+def _quick(contenders):
+    """Leave out what takes PyTorch's compiler half a minute."""
+    return [one for one in contenders if one.how != "compiled"]
+
+
+@pytest.mark.parametrize("side", MODULES)
+def test_a_second_run_begins_again(side):
+    problem = small("adam")
+    for contender in side.train(problem, problem.draw()):
+        np.testing.assert_array_equal(contender.run().values, contender.run().values)
+
+
+def test_the_loss_by_hand_is_that_of_float64():
+    """Of the first step, with nothing but the definition."""
+    for problem in (small("sgd"), small("sgd", "relu", "crossentropy")):
+        task = problem.draw()
+        x, y = (column[task.batches[0]].astype(np.float64) for column in task.columns)
+        h = x
+        for W, b in zip(task.weights[::2], task.weights[1::2], strict=True):
+            z = h @ W + b
+            h = np.tanh(z) if problem.activation == "tanh" else np.maximum(z, 0)
+        e = np.exp(z)
+        expected = np.mean((z - y) ** 2)
+        if problem.loss == "crossentropy":
+            expected = -np.mean(np.sum(y * np.log(e / e.sum(axis=1, keepdims=True)), axis=1))
+        (side,) = by_hand.train(problem, task)
+        np.testing.assert_allclose(side.run().values[0], expected, rtol=1e-5)
+
+
+def test_burgers_equation_in_both_idioms():
+    problem = Burgers("small", (6, 5), Rule("adam", 0.005), batch=20, samples=60, steps=7)
+    native, called = ours.train(problem, problem.draw())
+    losses = native.run().values
+    np.testing.assert_allclose(called.run().values, losses, rtol=1e-5)
+    assert losses[-1] < losses[0]
+
+
+def test_every_array_case_agrees_with_numpy():
+    for rung in (arrays.elementwise(True), arrays.softmax(True)):
+        for case in measure.measure(rung, MODULES, repetitions=1, pause=0).cases:
+            assert [t.who for t in case.timings] == [OURS, "NumPy"]
+
+
+@pytest.mark.parametrize("turned", arrays.TURNS)
+def test_products_agree_with_numpy(turned):
+    for shape in [((), 7, 5, 3), ((4,), 3, 6, 2)]:
+        result = measure.contest(arrays._product(*shape, turned, True), MODULES, repetitions=1, pause=0)
+        assert {t.idiom for t in result.timings} == {Idiom.CALL, Idiom.MANY}
+
+
+@pytest.mark.parametrize("module", [contest, measure, network, report])
+def test_examples_in_docstrings(module):
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
+
+
+# -- tasks ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_every_kind_of_size():
+    assert list(rungs.RUNGS) == ["tiny", "logreg", "mlp", "deep", "wide", "pinn", "elementwise", "softmax", "gemm"]
+    flops = {n.name: n.flops for n in rungs.NETWORKS}
+    assert flops["tiny"] == 2 * 32 * (3 * (8 * 32 + 32 * 32 + 32) - 8 * 32)
+    assert flops["wide"] == 10 * 256 * 2048**2
+    assert flops["deep"] == 2 * 64 * 256**2 * 29
+
+
+def test_batches_are_permutations():
+    rows = network.batches(np.random.default_rng(0), samples=10, batch=3, steps=7)
+    assert rows.shape == (7, 3)
+    for one_pass in (rows[:3], rows[3:6]):
+        assert len(set(one_pass.ravel().tolist())) == 9
+    assert rows.flags.c_contiguous
+    assert rows.dtype == np.int64
+
+
+def test_a_task_is_the_same_for_everyone():
+    first, second = small("sgd").draw(), small("sgd").draw()
+    pairs = zip((*first.columns, *first.weights), (*second.columns, *second.weights), strict=True)
+    for a, b in pairs:
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == np.float32
+
+
+# -- measuring -----------------------------------------------------------------------------------------------------
+
+
+def contender(who, values, log=None, seconds=1.0, idiom=Idiom.CALL):
+    def run():
+        if log is not None:
+            log.append(who)
+        return Sample(seconds, np.asarray(values, np.float64))
+
+    return Contender(who, "somehow", idiom, run)
+
+
+def case_of(*contenders, checks=LOSSES):
+    return Case("a step", Unit.STEPS, 1, lambda module: list(contenders), checks)
+
+
+def test_everybody_runs_in_turn_after_a_round_that_does_not_count():
+    log = []
+    entered = [contender(who, [1.0], log) for who in "abc"]
+    result = measure.contest(case_of(*entered), [None], repetitions=3, pause=0)
+    assert "".join(log) == "abc" + "abc" + "bca" + "cab"
+    assert [len(t.seconds) for t in result.timings] == [3, 3, 3]
+    assert list(interleaved(1, 2)) == [0, 0]
+
+
+def test_the_median_counts():
+    times = itertools.cycle([100.0, 3.0, 1.0, 2.0])
+    runner = Contender("a", "b", Idiom.CALL, lambda: Sample(next(times), np.ones(1)))
+    (timing,) = measure.contest(case_of(runner), [None], repetitions=3, pause=0).timings
+    assert timing.seconds == (3.0, 1.0, 2.0)
+    assert timing.median == 2.0
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ([1.01, 1, 1, 1, 1, 1], "the first five losses by 1.0e-02"),
+        ([1, 1, 1, 1, 1, 1.2], "the mean loss by 3.3e-02"),
+        ([1, 1, 1, 1, 1, np.nan], "the mean loss by nan"),
+        ([1, 1, 1], "the first five losses by nan"),
+    ],
+)
+def test_a_disagreement_stops_the_measurement(other, what):
+    pair = contender("a", [1.0] * 6), contender("b", other)
+    with pytest.raises(DisagreementError, match=f"a step: a, somehow and b, somehow differ in {what}"):
+        measure.contest(case_of(*pair), [None], repetitions=1, pause=0)
+
+
+def test_a_later_round_is_compared_too():
+    results = iter([1.0, 2.0])
+    changing = Contender("a", "b", Idiom.CALL, lambda: Sample(1.0, np.full(3, next(results))))
+    with pytest.raises(DisagreementError, match="the results by 1.0e"):
+        measure.contest(case_of(changing, checks=RESULTS), [None], repetitions=1, pause=0)
+
+
+def test_small_differences_are_rounding():
+    values = np.linspace(1, 2, 50)
+    pair = contender("a", values), contender("b", values * (1 + 1e-6))
+    result = measure.contest(case_of(*pair, checks=(*LOSSES, *RESULTS)), [None], repetitions=1, pause=0)
+    assert [a.what for a in result.agreements] == ["the first five losses", "the mean loss", "the results"]
+    assert [a.found for a in result.agreements] == pytest.approx([1e-6] * 3, rel=1e-4)
+
+
+def failing(who):
+    def run():
+        raise RuntimeError("no compiler\nand much more")
+
+    return Contender(who, "compiled", Idiom.CALL, run)
+
+
+def test_a_peer_that_fails_is_left_out_and_said_so():
+    result = measure.contest(case_of(contender(OURS, [1.0]), failing("PyTorch")), [None], repetitions=1, pause=0)
+    assert result.left_out == ("PyTorch, compiled: RuntimeError: no compiler",)
+    assert [t.who for t in result.timings] == [OURS]
+
+
+def test_symgrad_may_not_fail():
+    with pytest.raises(RuntimeError, match="no compiler"):
+        measure.contest(case_of(failing(OURS)), [None], repetitions=1, pause=0)
+
+
+def test_repeated_calls_are_timed_by_the_call():
+    calls = []
+    sample = repeated("a", "b", 4, lambda: calls.append(1), lambda: np.arange(25_000)).run()
+    assert len(calls) == 4
+    assert 0 < sample.seconds < 1
+    np.testing.assert_array_equal(sample.values, np.arange(0, 25_000, 2))
+
+
+def test_peers_are_imported_only_where_they_are_installed(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace() if name == "numpy" else None)
+    assert peers.installed() == [by_hand]
+    assert peers.missing() == ["torch", "jax"]
+    assert list(peers.versions()) == ["symgrad", "llvmlite", "numpy"]
+
+
+def test_bandwidth_is_measured():
+    for measured in (bandwidth.copy_bandwidth(5000, 2), bandwidth.triad_bandwidth(5000, 2)):
+        assert 1e6 < measured < 1e13
+
+
+# -- reports -------------------------------------------------------------------------------------------------------
+
+WHERE = Surroundings(
+    date="2026-01-02 03:04 UTC", processor="Some Processor", row="avx512", processors=4, load=(0.5, 0.25, 0.0),
+    system="Linux 6", python="3.11.9", versions={"symgrad": "0.1.0", "numpy": "2.0.0"}, missing=("jax",),
+)  # fmt: skip
+LIMITS = Limits(threads=2, peak=200e9, peak_alone=100e9, copy=20e9, triad=24e9)
+STEP = CaseResult(
+    "a step", Unit.FLOPS, 1e6, 0,
+    (
+        Timing(OURS, "native loop", Idiom.MANY, (10e-6, 8e-6, 30e-6)),
+        Timing(OURS, "a call a step", Idiom.CALL, (12e-6,)),
+        Timing("NumPy", "by hand", Idiom.CALL, (100e-6,)),
+        Timing("JAX", "lax.scan", Idiom.MANY, (25e-6,)),
+    ),
+    (Agreement("the first five losses", 2e-7, 1e-3), Agreement("the mean loss", 4e-5, 1e-2)),
+    ("PyTorch, compiled: RuntimeError: no <compiler>",),
+)  # fmt: skip
+SWEEP = CaseResult(
+    "1,000 rows", Unit.BYTES, 16e6, 0,
+    (Timing(OURS, "out=", Idiom.CALL, (1e-3,)), Timing("NumPy", "out=", Idiom.CALL, (0.5e-3,))),
+)  # fmt: skip
+ALONE = CaseResult("a step", Unit.STEPS, 1, 0, (Timing(OURS, "native loop", Idiom.MANY, (2e-3,)),), STEP.agreements)
+MEASURED = [
+    RungResult("small", "a network", (STEP,)),
+    RungResult("sweep", "an array", (SWEEP,)),
+    RungResult("alone", "nobody else can", (ALONE,)),
+]
+
+
+def test_markdown(golden):
+    golden("benchmark.md", markdown(WHERE, LIMITS, MEASURED))
+
+
+def test_chart(golden):
+    golden("benchmark.svg", bar_chart(MEASURED))
+
+
+def test_a_chart_of_nothing_is_a_chart():
+    assert bar_chart([]).count("<rect") == 1
+
+
+def test_json_has_every_time():
+    data = json.loads(as_json(WHERE, LIMITS, MEASURED))
+    assert data["surroundings"]["load"] == [0.5, 0.25, 0.0]
+    assert data["limits"]["peak"] == 200e9
+    timings = data["rungs"][0]["cases"][0]["timings"]
+    assert timings[0] == {
+        "who": OURS, "how": "native loop", "idiom": "many steps a call", "seconds": [10e-6, 8e-6, 30e-6],
+    }  # fmt: skip
+
+
+def test_the_best_of_each_idiom_is_compared():
+    assert list(comparisons(STEP)) == [
+        "a step: symgrad, native loop is 10.00 times as fast as NumPy, by hand (a call a step).",
+        "a step: symgrad, native loop is 2.50 times as fast as JAX, lax.scan (many steps a call).",
+    ]
+    assert not [*comparisons(SWEEP), *comparisons(ALONE)]
+
+
+# -- the command ---------------------------------------------------------------------------------------------------
+
+
+def test_a_session_writes_its_reports(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(peers, "installed", lambda: [by_hand])
+    session.main(["tiny", "--quick", "--repetitions=1", f"--to={tmp_path}"])
+    printed = capsys.readouterr().out
+    for text in ("# Benchmark", "## tiny", "symgrad, native loop", "NumPy, by hand", "Load averages after"):
+        assert text in printed
+    written = (tmp_path / "benchmark.md").read_text()
+    assert written.rstrip() == printed[: printed.index("\nLoad averages after")].rstrip()
+    assert json.loads((tmp_path / "benchmark.json").read_text())["rungs"][0]["name"] == "tiny"
+    assert (tmp_path / "benchmark.svg").read_text().startswith("<svg ")
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"), [(["gem"], "no rung 'gem'"), (["--repetitions=0"], "repetitions are 1 or more")]
+)
+def test_a_command_that_cannot_be_meant(given, complaint, capsys):
+    with pytest.raises(SystemExit):
+        session.arguments(given)
+    assert complaint in capsys.readouterr().err
