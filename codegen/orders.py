@@ -119,8 +119,9 @@ def argsort(item: Item) -> Block:
         item.lanes("k", 0, size, lambda at: [runs.put(merged.at(at), at)]),
         Set(width.name, op("mul", width, integer(2))),
     ]  # fmt: skip
+    merges: list[Stmt] = [declare_width, While(op("lt", width, Index(size)), tuple(level))]
     return [
-        alloc_keys, alloc_runs, alloc_merged, fill, declare_width, While(op("lt", width, Index(size)), tuple(level)),
+        alloc_keys, alloc_runs, alloc_merged, fill, *(merges if size != 0 else ()),
         item.loop("k", 0, size, lambda at: [item.result(runs.at(at), at)]),
     ]  # fmt: skip
 

@@ -86,6 +86,12 @@ def _each(function: Callable[..., Any]) -> Callable[..., Any]:
     return oracle
 
 
+def _factored(a: np.ndarray) -> np.ndarray:
+    """Factor the symmetric part; NumPy gives zeros beside the NaN that it makes of NaN."""
+    factor = np.linalg.cholesky((a + a.T) / 2)
+    return np.where(np.isnan(factor).any(), np.nan, factor)
+
+
 def _substituted(a: np.ndarray, b: np.ndarray, *, lower: bool) -> np.ndarray:
     """Solve by substitution, beginning at the row with one unknown: zeros stay exact, and so do singular systems."""
     columns = b if b.ndim == a.ndim else b[..., None]
@@ -226,7 +232,7 @@ DET_SIGN = register(Row(
 CHOLESKY = register(Row(
     name="cholesky", arity=1, operands="float", infer=_infer_same("cholesky"), vjp=_cholesky_vjp, cases=_SQUARE,
     structure=Sequential("cholesky", core=2),
-    oracle=lambda a: _each(np.linalg.cholesky)((a + np.swapaxes(a, -1, -2)) / 2),
+    oracle=_each(_factored),
     doc="The lower triangular L with L @ L.T equal to the symmetric part of a matrix; NaN if that is not positive "
     "definite.",
 ))  # fmt: skip
