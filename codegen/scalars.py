@@ -129,13 +129,24 @@ def dtype_of(value: Value) -> DType:
 
 
 def cast(value: Value, dtype: DType) -> Value:
-    """Convert a value; to bool by comparison with zero."""
+    """Convert a value; to bool by comparison with zero, floats beyond the integers to their ends, NaN to 0."""
     own = dtype_of(value)
     if own is dtype:
         return value
     if dtype is BOOL:
         return Op("ne", (value, Const(0.0 if own.is_float else 0, own)), BOOL)
-    return Op("cast", (value,), dtype)
+    converted = Op("cast", (value,), dtype)
+    return _saturated(value, converted) if own.is_float and not dtype.is_float else converted
+
+
+def _saturated(x: Value, converted: Value) -> Value:
+    """Take the place of what the conversion leaves unspecified; both ends are floats without rounding."""
+    source, target = dtype_of(x), dtype_of(converted)
+    low, high = _extreme(False, target), _extreme(True, target)
+    below_end = Op("lt", (x, Const(float(high + 1), source)), BOOL)
+    result = where(below_end, converted, Const(high, target))
+    result = where(Op("gt", (x, Const(float(low), source)), BOOL), result, Const(low, target))
+    return result if low == 0 else where(Op("eq", (x, x), BOOL), result, Const(0, target))
 
 
 def apply(name: str, args: tuple[Value, ...]) -> Value:

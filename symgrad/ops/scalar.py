@@ -327,12 +327,22 @@ def _astype_vjp(node: Expr, g: Expr) -> tuple[Expr | None, ...]:
     return (cast(g, operand.dtype) if operand.dtype.is_float and node.dtype.is_float else None,)
 
 
+def _converted(x: np.ndarray, *, dtype: DType) -> np.ndarray:
+    """Convert as compiled code does: NumPy leaves to the processor what a float beyond the integers becomes."""
+    if x.dtype.kind != "f" or dtype.kind not in "iu":
+        return x.astype(dtype.numpy)
+    ends = np.iinfo(dtype.numpy)
+    inside = (x > ends.min) & (x < float(ends.max + 1))
+    outside = np.where(x > 0, ends.max, np.where(x < 0, ends.min, 0)).astype(dtype.numpy)
+    return np.where(inside, np.where(inside, x, 0).astype(dtype.numpy), outside)
+
+
 register(
     Row(
         name="astype", structure=Cast(), arity=1, vjp=_astype_vjp,
         infer=lambda args, attrs: TensorType(args[0].shape, attrs["dtype"]),
-        oracle=quiet(lambda x, *, dtype: x.astype(dtype.numpy)),
-        doc="Convert the elements; floats are truncated towards zero to integers, and undefined where these end.",
+        oracle=quiet(_converted),
+        doc="Convert the elements; floats to integers by truncation, to the nearest where these end, NaN to 0.",
         cases=[
             Case((Sample((_n, 3)),), attrs={"dtype": DType.FLOAT32}),
             Case((Sample((_n, 3)),), attrs={"dtype": DType.FLOAT64}),

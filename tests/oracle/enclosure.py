@@ -245,10 +245,10 @@ def _undecided(where: Array) -> Array:
 
 
 def _integers(x: Box, dtype: np.dtype) -> Array:
-    """Bound a conversion of floats to integers, which truncates; beyond the integers' range nothing is promised."""
+    """Bound a conversion of floats to integers, which truncates, and stops at the ends."""
     info = np.iinfo(dtype)
-    inside = (x.least > float(info.min) - 1) & (x.greatest < float(info.max) + 1)
-    return _undecided(~(inside & (np.trunc(x.least) == np.trunc(x.greatest))))
+    least, greatest = (np.clip(np.trunc(end), float(info.min), float(info.max)) for end in (x.least, x.greatest))
+    return _undecided(~((least == greatest) | ((x.error == 0) & np.isnan(x.value))))
 
 
 def converted(x: Box, source: str, target: str) -> Array:
