@@ -127,7 +127,7 @@ def _map(bounds: Bounds, node: Expr) -> Array:
     if node.dtype.is_float:
         return enclosed(row, bounds.boxes(node), out, bounds.float_type(node))
     if node.op in COMPARISONS and node.args[0] is node.args[1]:
-        return np.zeros(out.shape)  # the same bits, whatever they are
+        return np.where(np.isinf(bounds.box(node.args[0]).error), np.inf, 0.0)  # the same bits, unless they may be NaN
     if node.op in ("equal", "not_equal"):
         extremum = _of_extremum(bounds, node)
         if extremum is not None:

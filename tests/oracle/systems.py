@@ -68,10 +68,19 @@ def solution(bounds: Bounds, node: Expr) -> Array:
     moved = applied(inner, applied(change, out) + b.error)
     amplified = _amplified(inner @ change)
     grown = moved * (amplified if out.ndim == matrix.ndim else amplified[..., 0])
-    decided = np.nan_to_num(grown, nan=np.inf, posinf=np.inf)
+    decided = np.nan_to_num(grown, nan=np.inf, posinf=np.inf) + _passed(bounds, node, matrix, b.size)
     if node.op == "triangular_solve":  # substitution: what is exact above a singular row stays so
         decided = np.where(moved == 0, 0.0, decided)
     return decided + rounding(out, 1.0, bounds.float_type(node), moved)
+
+
+def _passed(bounds: Bounds, node: Expr, matrix: Array, b: Array) -> Array:
+    """Undecide columns on whose way some sum may be infinite: those of U x and b, with the growth of pivots."""
+    out = np.abs(bounds.graph.values[node])
+    sums = applied(np.abs(matrix), out) + np.abs(b)
+    greatest = sums.max(axis=-1 if out.ndim < matrix.ndim else -2, keepdims=True, initial=0.0)
+    growth = 2.0 ** min(matrix.shape[-1] - 1, 10)
+    return np.where(growth * greatest > float(np.finfo(bounds.float_type(node)).max), np.inf, 0.0)
 
 
 def _relative_change(bounds: Bounds, node: Expr) -> tuple[Array, Array]:

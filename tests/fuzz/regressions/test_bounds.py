@@ -39,3 +39,17 @@ def test_a_factor_that_is_no_number_beside_a_sum_of_nothing():
         (y, lambda N, M: drawn((40235, 10), "float32", (1, 1), 0.2, 3.0)),
     ]
     compare(inputs, [g], gradients=[(loss, y, g)], sizes=[{"N": 0, "M": 0}])
+
+
+def test_a_solution_that_passes_an_infinity():
+    x = sg.symbol("x", (sg.dim("N"), sg.dim("M")), "float32")
+    matrix = sg.eye(2, dtype="float32") * 3 + sg.tanh(x)[:2, :2]
+    inputs = [(x, lambda N, M: drawn((51497, 0), "wild float32", (N, M), -1.5, 1.5))]
+    compare(inputs, [sg.linalg.solve(matrix, x[:2, :])], sizes=[{"N": 2, "M": 128}], wild=True)
+
+
+def test_what_may_be_no_number_may_not_equal_itself():
+    x = sg.symbol("x", (1, sg.dim("M")), "float32")
+    v = sg.var(sg.std(x + 0.1, axis=(0, 1), keepdims=True))
+    inputs = [(x, lambda N, M: drawn((51562, 1), "wild float32", (1, M), -1.5, 1.5))]
+    compare(inputs, [v >= v, sg.equal(v, v)], sizes=[{"N": 0, "M": 17}], wild=True)
