@@ -181,13 +181,20 @@ def test_fresh_processes_compile_the_same_code():
 
 
 class FakeWorker:
-    """Finds something wrong with seed 103."""
+    """Finds something wrong with seed 103, and other code for seed 200 where it is found compiled."""
 
     asked: ClassVar[list] = []
+    caches: ClassVar[list] = []
+
+    def __init__(self, cache="off"):
+        self.caches.append(cache)
 
     def ask(self, task, *arguments):
         self.asked.append(arguments[0])
-        wrong = task == "seed" and arguments[0] == 103
+        if task == "digest":
+            is_found = self.caches.count(self.caches[-1]) == 2
+            return Verdict(digest="other" if is_found and arguments[0] == 200 else "same")
+        wrong = arguments[0] == 103
         return Verdict("generate", "ValueError: nothing") if wrong else Verdict(elements=10)
 
     def close(self):
@@ -207,6 +214,16 @@ def test_long_runs_go_on_where_they_were(tmp_path, monkeypatch, capsys):
     FakeWorker.asked.clear()
     assert command.main(["101", "60", *options]) == 0
     assert set(FakeWorker.asked) == set(range(141, 161))
+
+
+def test_code_that_is_found_compiled_is_compared_with_code_that_is_compiled(monkeypatch, capsys):
+    monkeypatch.setattr(command, "Worker", FakeWorker)
+    monkeypatch.setattr(FakeWorker, "caches", [])
+    assert command.main(["104", "100", "--workers=1"]) == 1
+    assert "seed 200\nfresh processes have other code" in capsys.readouterr().out
+    _, *caches = FakeWorker.caches  # those of seeds 150 and 200
+    assert len(caches) == 4
+    assert [caches[0] == caches[1], caches[1] == caches[2], caches[2] == caches[3]] == [True, False, True]
 
 
 def test_without_a_log_the_first_difference_ends_the_run(monkeypatch, capsys):
