@@ -10,7 +10,7 @@ import codegen.expand
 import codegen.scalars
 import symgrad as sg
 import symgrad.compiled
-from codegen import arith
+from codegen import arith, objects
 from codegen.ir import Op
 
 N = sg.dim("N")
@@ -72,6 +72,7 @@ def test_wrong_lowering(monkeypatch, capsys):
 
 
 def test_wrong_code(monkeypatch, capsys):
+    monkeypatch.setattr(objects, "_objects", {})  # nothing is remembered from before, nor afterwards
     monkeypatch.setitem(arith._BINARY, "sub", {"f": "fadd", "i": "sub", "u": "sub"})
     said = _verdict(capsys)
     assert "stores a wrong" in said

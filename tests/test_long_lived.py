@@ -67,7 +67,7 @@ def cycle(number):
     rows = 2 + number % 11 * distinct
     build(number * distinct, rows)[0](np.ones((1 + number % 7, rows), np.float32))
 
-from codegen import jit
+from codegen import objects
 objects.KEPT = 1 << 16  # full long before the measurement begins
 distinct = {distinct}
 for number in range({warm}):
