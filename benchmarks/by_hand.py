@@ -31,13 +31,8 @@ class ByHand:
 
     def __init__(self, network: Network, task: Task) -> None:
         self._network, self._task = network, task
-        sizes, batch = network.sizes, network.batch
-        self._h = [np.empty((batch, n), np.float32) for n in sizes]  # the inputs of each layer, and the last output
-        self._y = np.empty((batch, sizes[-1]), np.float32)
-        self._dz = [np.empty((batch, n), np.float32) for n in sizes[1:]]
-        self._slope = [np.empty((batch, n), np.float32) for n in sizes[1:]]
-        self._mask = [np.empty((batch, n), bool) for n in sizes[1:]]
-        self._weights = [w.copy() for w in self._task.weights]
+        self._places = {network.batch: _Places(network.sizes, network.batch)}
+        self._weights = [w.copy() for w in task.weights]
         self._gradients = [np.empty_like(w) for w in self._weights]
         self._update = Updates(network.rule, self._weights)
 
@@ -49,64 +44,81 @@ class ByHand:
 
     def train(self) -> list[float]:
         """Run all steps; give their losses."""
-        return [self._step(rows) for rows in self._task.batches]
+        return [self.step(rows) for rows in self._task.batches]
 
-    def _step(self, rows: np.ndarray) -> float:
+    def step(self, rows: np.ndarray) -> float:
+        """Draw these rows, run forward and backward, move the weights; give the loss."""
+        if (count := len(rows)) not in self._places:
+            self._places[count] = _Places(self._network.sizes, count)
+        at = self._places[count]
         x, y = self._task.columns
-        np.take(x, rows, axis=0, out=self._h[0], mode="clip")
-        np.take(y, rows, axis=0, out=self._y, mode="clip")
-        self._forward()
-        loss = (self._mse if self._network.loss == "mse" else self._crossentropy)()
-        self._backward()
+        np.take(x, rows, axis=0, out=at.h[0], mode="clip")
+        np.take(y, rows, axis=0, out=at.y, mode="clip")
+        self._forward(at)
+        loss = (_mse if self._network.loss == "mse" else _crossentropy)(at)
+        self._backward(at)
         self._update(self._gradients)
         return loss
 
-    def _forward(self) -> None:
+    def _forward(self, at: _Places) -> None:
         last = self._network.layers - 1
         activate = np.tanh if self._network.activation == "tanh" else _relu
         for k in range(last + 1):
-            h = self._h[k + 1]
-            np.matmul(self._h[k], self._weights[2 * k], out=h)
+            h = at.h[k + 1]
+            np.matmul(at.h[k], self._weights[2 * k], out=h)
             h += self._weights[2 * k + 1]
             if k < last:
                 activate(h, out=h)
 
-    def _mse(self) -> float:
-        """Give the mean square, and leave its derivative in the last dz."""
-        dz = self._dz[-1]
-        np.subtract(self._h[-1], self._y, out=dz)
-        flat = dz.reshape(-1)
-        loss = float(np.dot(flat, flat)) / dz.size
-        dz *= np.float32(2 / dz.size)
-        return loss
-
-    def _crossentropy(self) -> float:
-        """Give the cross-entropy of softmax, and leave its derivative in the last dz."""
-        p, dz, y = self._h[-1], self._dz[-1], self._y
-        p -= p.max(axis=1, keepdims=True)
-        true = np.einsum("ij,ij->i", p, y)
-        np.exp(p, out=p)
-        total = p.sum(axis=1, keepdims=True)
-        loss = float((np.log(total[:, 0]) - true).mean())
-        np.divide(p, total, out=dz)
-        dz -= y
-        dz *= np.float32(1 / len(y))
-        return loss
-
-    def _backward(self) -> None:
+    def _backward(self, at: _Places) -> None:
         for k in reversed(range(self._network.layers)):
-            h, dz = self._h[k], self._dz[k]
+            h, dz = at.h[k], at.dz[k]
             np.matmul(h.T, dz, out=self._gradients[2 * k])
             np.sum(dz, axis=0, out=self._gradients[2 * k + 1])
             if k == 0:
                 return
-            below = self._dz[k - 1]
+            below = at.dz[k - 1]
             np.matmul(dz, self._weights[2 * k].T, out=below)
             if self._network.activation == "tanh":
-                slope = np.multiply(h, h, out=self._slope[k - 1])
+                slope = np.multiply(h, h, out=at.slope[k - 1])
                 below *= np.subtract(ONE, slope, out=slope)
             else:
-                below *= np.greater(h, 0, out=self._mask[k - 1])
+                below *= np.greater(h, 0, out=at.mask[k - 1])
+
+
+class _Places:
+    """Where the results of a step lie, for one size of batches."""
+
+    def __init__(self, sizes: tuple[int, ...], batch: int) -> None:
+        self.h = [np.empty((batch, n), np.float32) for n in sizes]  # the inputs of each layer, and the last output
+        self.y = np.empty((batch, sizes[-1]), np.float32)
+        self.dz = [np.empty((batch, n), np.float32) for n in sizes[1:]]
+        self.slope = [np.empty((batch, n), np.float32) for n in sizes[1:]]
+        self.mask = [np.empty((batch, n), bool) for n in sizes[1:]]
+
+
+def _mse(at: _Places) -> float:
+    """Give the mean square, and leave its derivative in the last dz."""
+    dz = at.dz[-1]
+    np.subtract(at.h[-1], at.y, out=dz)
+    flat = dz.reshape(-1)
+    loss = float(np.dot(flat, flat)) / dz.size
+    dz *= np.float32(2 / dz.size)
+    return loss
+
+
+def _crossentropy(at: _Places) -> float:
+    """Give the cross-entropy of softmax, and leave its derivative in the last dz."""
+    p, dz, y = at.h[-1], at.dz[-1], at.y
+    p -= p.max(axis=1, keepdims=True)
+    true = np.einsum("ij,ij->i", p, y)
+    np.exp(p, out=p)
+    total = p.sum(axis=1, keepdims=True)
+    loss = float((np.log(total[:, 0]) - true).mean())
+    np.divide(p, total, out=dz)
+    dz -= y
+    dz *= np.float32(1 / len(y))
+    return loss
 
 
 def _relu(z: np.ndarray, out: np.ndarray) -> None:

@@ -35,7 +35,7 @@ from codegen.ir import (
     While,
 )  # fmt: skip
 from codegen.machine import Machine
-from codegen.scratch import scratch_offsets, statements
+from codegen.scratch import scratch_offsets, statements, values
 from codegen.signature import dtype_of
 from codegen.weight import is_heavy
 from codegen.writer import MEMORY, TYPES, Val, Writer, typed
@@ -181,7 +181,7 @@ class _Emitter:
             self.block(stmt.body, inner)
 
     def vector(self, stmt: For, scope: Scope) -> None:
-        """Write chunks of `step` lanes: in a loop where they are many, or heavy, else one by one."""
+        """Write chunks of `step` lanes: heavy ones, or many that name no registers, in a loop, others one by one."""
         start, stop = (scope.indices.resolved(end) for end in (stmt.start, stmt.stop))
         extent = stop - start
         if not isinstance(extent, int):
@@ -327,12 +327,7 @@ def _names_registers(body: tuple[Stmt, ...], scope: Scope) -> bool:
 
 def _read(stmt: Stmt) -> set[str]:
     """Name the arrays that a statement itself reads; the statements inside it are others."""
-    match stmt:
-        case Let(value=value) | Local(init=value) | Set(value=value) | Store(value=value):
-            return _loaded(value)
-        case If(cond=value) | While(cond=value):
-            return _loaded(value)
-    return set()
+    return set[str]().union(*map(_loaded, values(stmt)))
 
 
 def _loaded(value: Value) -> set[str]:

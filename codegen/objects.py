@@ -82,13 +82,15 @@ def _store() -> Store | None:
 
 @functools.cache
 def sources() -> str:
-    """Return a digest that changes when a source file does; an empty text where one is newer than this process."""
+    """Return a digest that changes when a source file does; an empty text where files cannot be those that run."""
     root = Path(__file__).resolve().parents[1]
     lines = []
-    for package in ("codegen", "symgrad"):
-        for path in (root / package).rglob("*.py"):
+    try:
+        for path in (p for package in ("codegen", "symgrad") for p in (root / package).rglob("*.py")):
             status = path.stat()
             if status.st_mtime > STARTED - 1:
                 return ""
             lines.append(f"{path.relative_to(root).as_posix()} {status.st_size} {status.st_mtime_ns}")
+    except OSError:  # one has gone meanwhile
+        return ""
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest() if lines else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from codegen.ir import Alloc, For, If, Kernel, Space, Stmt, While
+from codegen.ir import Alloc, For, If, Kernel, Let, Local, Set, Space, Stmt, Store, Value, While
 from symgrad.shape import Size, product
 
 LINE = 64  # bytes: a cache line, and the widest vector
@@ -21,6 +21,16 @@ def blocks(stmt: Stmt) -> tuple[tuple[Stmt, ...], ...]:
             return (body,)
         case If(body=body, orelse=orelse):
             return (body, orelse)
+    return ()
+
+
+def values(stmt: Stmt) -> tuple[Value, ...]:
+    """Return the values that a statement itself computes; those of the statements inside it are others."""
+    match stmt:
+        case Let(value=value) | Local(init=value) | Set(value=value) | Store(value=value):
+            return (value,)
+        case If(cond=value) | While(cond=value):
+            return (value,)
     return ()
 
 

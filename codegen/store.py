@@ -99,7 +99,7 @@ class Store:
         return self.directory / key
 
     def _sweep(self) -> None:
-        """Remove the oldest entries where all are too large together, and what processes that died have left."""
+        """Remove the oldest files where all are too large together; what processes that died have left counts, too."""
         with contextlib.suppress(OSError):
             found = []
             for path in self.directory.iterdir():

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from codegen.ir import If, Let, Local, Name, Op, Set, Stmt, Store, Value, While
-from codegen.scratch import statements
+from codegen.ir import Name, Op, Stmt, Value
+from codegen.scratch import statements, values
 from codegen.signature import admits, children, dtype_of
 from codegen.vecmath import MATH
 from symgrad.dtypes import DType
@@ -21,12 +21,13 @@ MOST_COPIED = 512  # instructions that copies of a loop's body may come to
 def weight(body: tuple[Stmt, ...]) -> int:
     """Count the operations of a block and of the blocks inside it; a value that is shared counts once.
 
+    >>> from codegen.ir import Store
     >>> from symgrad.dtypes import FLOAT32
     >>> x = Name("x", FLOAT32)
     >>> weight((Store("y", (), Op("mul", (x, x), FLOAT32)), Store("z", (), Op("sqrt", (x,), FLOAT32))))
     2
     """
-    return _operations(value for stmt in statements(body) for value in _values(stmt))
+    return _operations(value for stmt in statements(body) for value in values(stmt))
 
 
 def is_heavy(body: tuple[Stmt, ...], copies: int) -> bool:
@@ -34,10 +35,10 @@ def is_heavy(body: tuple[Stmt, ...], copies: int) -> bool:
     return copies > 1 and copies * weight(body) > MOST_COPIED
 
 
-def _operations(values: Iterable[Value]) -> int:
+def _operations(roots: Iterable[Value]) -> int:
     total = 0
     seen: set[int] = set()
-    stack = list(values)
+    stack = list(roots)
     while stack:
         node = stack.pop()
         if isinstance(node, Op) and id(node) not in seen:
@@ -53,12 +54,3 @@ def _of_function(name: str, dtype: DType, arity: int) -> int:
     """Count the operations of a function; the emitter refuses one that there is not."""
     build = MATH.get((name, dtype))
     return 1 if build is None else _operations([build(*(Name(f"x{k}", dtype) for k in range(arity)))])
-
-
-def _values(stmt: Stmt) -> tuple[Value, ...]:
-    match stmt:
-        case Let(value=value) | Local(init=value) | Set(value=value) | Store(value=value):
-            return (value,)
-        case If(cond=value) | While(cond=value):
-            return (value,)
-    return ()

@@ -256,7 +256,7 @@ def test_sources_that_are_newer_than_the_process_are_not_trusted(monkeypatch: py
     objects._store.cache_clear()
 
 
-# Importing the package must not be the first thing: files that have just been checked out would be too new.
+# Files that have just been checked out would be too new to be trusted: the process pretends to have started later.
 SCRIPT = """
 import sys, numpy as np
 from symgrad import started

@@ -31,7 +31,7 @@ Rule = Callable[["Bounds", Expr], Array]
 def bounded(outputs: Sequence[Expr], env: Env, dtype: str | None = None) -> list[tuple[Array, Array]]:
     """Give each output's value and error bound.
 
-    `dtype` takes the place of the floats' own types; the numbers of a graph may then be rounded to it already.
+    `dtype` takes the place of the floats' own types; a graph's numbers are then taken to be rounded to their own.
     """
     bounds = Bounds(evaluated(outputs, env), {}, dtype)
     bounds.run()
@@ -98,7 +98,8 @@ class Bounds:
         if not node.dtype.is_float:
             return np.zeros(value.shape)
         if self.dtype is not None and literal(node) is not None:
-            return np.where(_is_short(value), 0.0, np.abs(value) * self.unit(node))
+            own = float(np.finfo(node.dtype.numpy).eps) / 2
+            return np.where(_is_short(value), 0.0, np.abs(value) * own)
         return np.nan_to_num(np.abs(value - value.astype(self.float_type(node))), nan=0.0)
 
     def _settled(self, node: Expr, error: Array) -> Array:
