@@ -270,7 +270,9 @@ def trigamma(x: Lane) -> Lane:
 
 
 def polygamma(n: Lane, y: Lane) -> Lane:
-    """Give derivative number n = 1, 2 ... of digamma at y > 0, -(-1)^n n! sum of 1 / (y + k)^(n + 1); NaN below 0.
+    """Give derivative number n = 1, 2 ... of digamma at y > 0, -(-1)^n n! sum of 1 / (y + k)^(n + 1).
+
+    NaN where y is negative or n is not positive.
 
     As n! y^-n (sum of (y / (y + k))^(n + 1) / y + the rest of it), each power by its logarithm in two floats, n! y^-n
     by a single one: its two factors may be far beyond the range of floats.
@@ -287,7 +289,8 @@ def polygamma(n: Lane, y: Lane) -> Lane:
     result = exp_parts(minus(factorial, times(order, start)), y.dtype, total)
     result = where(wide.equals(0), math.inf, where(wide.equals(math.inf), 0.0, result))
     odd = (order * 0.5).differs(rint(order * 0.5))
-    return where(wide >= 0, where(odd, result, -result), math.nan).cast(y.dtype)
+    signed = where(order > 0, where(odd, result, -result), math.nan)
+    return where(wide >= 0, signed, math.nan).cast(y.dtype)
 
 
 def log_shifted(a: Lane, k: int, dtype: DType) -> Sum:

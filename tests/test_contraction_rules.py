@@ -111,6 +111,7 @@ TARGETS = {
     "gram matrix": (A @ A.T @ A, "A @ A.T @ A"),
     "unknown sizes stay": ((A @ B) @ C, "A @ B @ C"),
     "unknown sizes stay, too": (A @ (B @ C), "A @ (B @ C)"),
+    "a stack times a vector is no product of matrices": ((stack @ v) @ u, "stack @ v @ u"),
     "attention without softmax": ((stack @ sg.matrix_transpose(stack)) @ stack, "stack @ stack.mT @ stack"),
     # one-hot rows
     "rows of a table": (sg.one_hot(i, 3, "float64") @ S, "S[i]"),

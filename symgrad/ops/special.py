@@ -102,5 +102,5 @@ trigamma = scalar(
 polygamma = scalar(
     "polygamma", _polygamma, operands="order", domain=((1.0, 4.0), *GAMMA_DOMAIN),
     derivatives=("0", "polygamma(x + 1, y)"), latex=r"\psi^{({x})}({y})", sub_gradient="0 in the order",
-    doc="Give derivative number x = 1, 2 ... of digamma at y > 0; NaN below 0.",
+    doc="Give derivative number x = 1, 2 ... of digamma at y > 0; NaN where y < 0 or x <= 0.",
 )  # fmt: skip

@@ -197,7 +197,7 @@ SPECIAL_VALUES: dict[str, list[tuple[float, ...]]] = {
     "not_equal": [(NAN, NAN, 1.0), (INF, INF, 0.0), (0.0, -0.0, 0.0)],
     "polygamma": [
         (1.0, 0.0, INF, 0.0, -INF), (2.0, 0.0, -INF, 0.0, INF), (1.0, -1.0, NAN, 0.0, NAN), (2.0, INF, -0.0, 0.0, 0.0),
-        (1.0, NAN, NAN, 0.0, NAN),
+        (1.0, NAN, NAN, 0.0, NAN), (0.0, 0.0, NAN, 0.0, INF), (-1.0, INF, NAN, 0.0, NAN), (NAN, 0.0, NAN, 0.0, NAN),
     ],
     "power": [
         (0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 2.0, 0.0, 0.0, 0.0), (0.0, -1.0, INF, -INF, NAN), (INF, 0.0, 1.0, 0.0, INF),

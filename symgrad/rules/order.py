@@ -175,7 +175,8 @@ def _taken(place: _Place, batch: Shape | None, context: Context) -> tuple[_Place
         return None
     a, b = node.args
     if batch is None:
-        fits = b.ndim <= 2 and (a.ndim <= 2 or not turned)
+        # A stack of matrices times a vector has rows for its last axis: as a matrix it is no product of these two.
+        fits = b.ndim <= 2 and (a.ndim <= 2 or (b.ndim == 2 and not turned))
     else:
         fits = a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2] == batch
     if not fits:

@@ -16,7 +16,7 @@ from symgrad.ops.structure import kept_shape
 from symgrad.rewrite import Context, Rule, RuleClass, structural
 from symgrad.rules.examples import summed
 from symgrad.rules.inference import knows
-from symgrad.shape import dim, product, repeated_axes
+from symgrad.shape import bounds, dim, product, repeated_axes
 
 REAL = RuleClass.REAL
 n = dim("n")
@@ -164,13 +164,14 @@ def unit_axis(x: Expr, context: Context) -> int | None:
     """Give the axis along which a value sums to 1, if one is known."""
     if x.op == "softmax":
         axis: int = x.attrs["axis"]
-        return axis
+        least = bounds(x.shape[axis], {})[0]
+        return axis if least is not None and least > 0 else None  # nothing sums to 0
     return x.ndim - 1 if knows(x, "rows_sum_to_one", context) else None
 
 
 @structural(
     "sum_of_distribution", "sum", "sum(p)", "1", REAL,
-    condition="p is softmax along the summed axis, or known to be rows_sum_to_one",
+    condition="p is softmax along the summed axis, which has elements, or known to be rows_sum_to_one",
     examples=_ones,
 )  # fmt: skip
 def sum_of_distribution(node: Expr, context: Context) -> Expr | None:

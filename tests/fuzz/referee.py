@@ -10,6 +10,7 @@ compared, or a `MismatchError`. Four comparisons, each with a kind of its own:
 
 Rewriting keeps what is finite, no more: it may take one way to an infinity for another. Gradients are compared where
 the oracle's are finite; where inputs are wild, where both are: either has an answer at some poles, and the other none.
+Of a loss that is no number nobody needs a gradient: NaN, by a pattern of zeros, may stand where the oracle's is 0.
 """
 
 from __future__ import annotations
@@ -180,16 +181,31 @@ class Subject:
 
         One deviation is known: a factor that is no number (a mean of nothing, or made of wild inputs) may be moved out
         of a sum of nothing or a pattern of zeros, and makes NaN of 0, or of what the 0 is added to beside such a sum.
+        What integers and choices are made of such a float is then open, too.
         """
         rewritten = [k for k, is_other in enumerate(changed) if is_other]
         is_empty = self._is_empty(env)
         before = bounded([self.roots[k] for k in rewritten], env)
-        for k, (value, bound) in zip(rewritten, before, strict=True):
+        hangs = self._hangs_on_no_number(rewritten, env) if wild else [False] * len(rewritten)
+        for k, (value, bound), is_open in zip(rewritten, before, hangs, strict=True):
+            if is_open:
+                continue
             other, other_bound = after[k]
             room = np.where(np.isfinite(value), bound + other_bound, np.inf)  # nothing is promised of the others
             if wild or is_empty:
                 room = np.where(np.isnan(other) & (is_empty | (value == 0)), np.inf, room)
             within("simplify", f"{what}: result {k}", other, value, room)
+
+    def _hangs_on_no_number(self, which: Sequence[int], env: Any) -> list[bool]:
+        """Tell which roots are integers or choices made of floats of which some are no number, or infinite."""
+        nodes = topological([self.roots[k] for k in which])
+        open_: set[Expr] = set()
+        is_finite = {n: bool(np.isfinite(a).all()) for n, a in zip(nodes, evaluate(nodes, env), strict=True)}
+        for node in nodes:
+            counted = not node.dtype.is_float and any(a.dtype.is_float and not is_finite[a] for a in node.args)
+            if counted or any(a in open_ for a in node.args):
+                open_.add(node)
+        return [self.roots[k] in open_ for k in which]
 
     def _is_empty(self, env: Any) -> bool:
         """Tell whether some node has no elements."""
@@ -207,9 +223,11 @@ class Subject:
             mine = [g for g in self.built.gradients if g.loss is loss]
             values = bounded([g.node for g in mine], env, "float32")
             tape = taped(loss, [g.wrt for g in mine], env)
+            is_number = bool(np.isfinite(evaluate(loss, env)).all())
             for k, ((value, bound), want) in enumerate(zip(values, tape, strict=True)):
                 is_defined = np.isfinite(want) & (np.isfinite(value) if wild else True)
                 room = np.where(is_defined, bound, np.inf)
+                room = np.where(np.isnan(value) & (not is_number), np.inf, room)
                 within("derivative", f"{what}: gradient {k}", value, want, room)
 
     # -- at the boundary -------------------------------------------------------------------------------------------

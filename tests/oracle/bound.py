@@ -150,7 +150,7 @@ def _of_extremum(bounds: Bounds, node: Expr) -> Array | None:
             axes = extremum.attrs["axes"]
             mine = np.broadcast_to(kept(own, axes, extremum.attrs["keepdims"]), bounds.graph.values[x].shape)
             theirs = _numbered(bounds.graph, other, extremum)
-            if np.array_equal(np.broadcast_to(theirs, mine.shape), mine):
+            if np.array_equal(*np.broadcast_arrays(theirs, mine)):
                 return _attaining(bounds.box(x), axes, 1 if extremum.op == "max" else -1)
     return None
 

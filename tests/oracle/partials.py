@@ -77,7 +77,7 @@ def polygamma_above(order: Array, x: Array) -> Array:
     """Give psi^(n)(x), x > 0, n >= 1: recurrence (AS 6.4.6) up to 20, then the asymptotic series (6.4.11)."""
     n = np.broadcast_to(np.asarray(order, np.float64), np.broadcast_shapes(np.shape(order), np.shape(x)))
     y = np.broadcast_to(np.asarray(x, np.float64), n.shape)
-    factorial = np.asarray(np.frompyfunc(lambda k: math.gamma(k + 1), 1, 1)(n), np.float64)
+    factorial = np.asarray(np.frompyfunc(lambda k: math.gamma(k + 1) if k > 0 else math.nan, 1, 1)(n), np.float64)
     total = np.zeros(n.shape)
     for _ in range(20):
         small = y < 20
