@@ -21,7 +21,7 @@ from codegen.ir import Alloc, For, If, Index, Let, Load, Name, Op, Space, Stmt, 
 from codegen.machine import Machine
 from codegen.nest import group_dtypes, lanes
 from codegen.reach import extents_of, index_names
-from codegen.weight import is_heavy
+from codegen.weight import divides, is_heavy
 from symgrad.dtypes import BOOL, INT64
 from symgrad.options import Options
 from symgrad.shape import Size, dim
@@ -29,6 +29,7 @@ from symgrad.shape import Size, dim
 K_CHUNK = 1024  # products that one accumulator takes in before it is added to the total
 FAR = 1024  # bytes: rows of `right` this far apart compete for few cache sets
 MANY_ROWS = 32  # fewer rows do not repay packing a panel
+MANY_PRODUCTS = 32  # fewer do not hide what the divider does
 ROW_BLOCK = 4  # tiles of rows that share a panel where threads divide the rows
 
 
@@ -41,6 +42,9 @@ def contraction_kernels(group: Group, home: Homes, machine: Machine, options: Op
     if roles.out[-1] in roles.rows:
         roles = roles.swapped()
     return [_Tiles(group, home, machine, options, roles).lower()]
+
+
+Meanwhile = Callable[[Size], list[Stmt]]
 
 
 class _Tiles:
@@ -89,11 +93,12 @@ class _Tiles:
         """Write the loops: other axes, then column panels, then tiles of rows; the outermost is split among threads."""
         column, row = self.bindings.fresh("j"), self.bindings.fresh("i")
         inside = bool(self.outer)
-        tiles = [For(row, 0, self.rows, tuple(self._tile_body(dim(row), dim(column))), self.tile_rows)]
+        tag = Tag.SERIAL if inside else Tag.PARALLEL
         if self.by_columns:
-            body = self._columns(column, [*self._pack(dim(column)), *tiles], Tag.SERIAL if inside else Tag.PARALLEL)
+            tiles = self._row_tiles(row, 0, self.rows, dim(column))
+            body = self._columns(column, [*self._pack(dim(column)), *tiles], tag)
         else:
-            body = self._row_blocks(row, column, tiles, Tag.SERIAL if inside else Tag.PARALLEL)
+            body = self._row_blocks(row, column, tag)
         for position, label in enumerate(reversed(self.outer)):
             tag = Tag.PARALLEL if position == len(self.outer) - 1 else Tag.SERIAL
             body = [For(str(self.index[label]), 0, self.roles.sizes[label], tuple(body), 1, tag)]
@@ -102,14 +107,14 @@ class _Tiles:
     def _columns(self, column: str, body: Sequence[Stmt], tag: Tag) -> list[Stmt]:
         return [For(column, 0, self.columns, tuple(body), self.tile_columns, tag)]
 
-    def _row_blocks(self, row: str, column: str, tiles: Sequence[For], tag: Tag) -> list[Stmt]:
+    def _row_blocks(self, row: str, column: str, tag: Tag) -> list[Stmt]:
         """Split few columns by blocks of rows; a block packs its own panel."""
         block = self.bindings.fresh("i")
         size = self.tile_rows * (ROW_BLOCK if self.packed else 1)
         last = self.bindings.fresh("to")
         stop = Let(last, Op("min", (Index(dim(block) + size), Index(self.rows)), INT64))
-        loop = For(row, dim(block), dim(last), tiles[0].body, self.tile_rows)
-        inner = self._columns(column, [*self._pack(dim(column)), loop], Tag.SERIAL)
+        tiles = self._row_tiles(row, dim(block), dim(last), dim(column))
+        inner = self._columns(column, [*self._pack(dim(column)), *tiles], Tag.SERIAL)
         return [For(block, 0, self.rows, (stop, *inner), size, tag)]
 
     # -- the panel -------------------------------------------------------------------------------------------------
@@ -142,13 +147,38 @@ class _Tiles:
 
     # -- the tile --------------------------------------------------------------------------------------------------
 
-    def _tile_body(self, row: Size, column: Size) -> list[Stmt]:
-        acc = self.bindings.fresh("acc")
+    def _row_tiles(self, row: str, start: Size, stop: Size, column: Size) -> list[Stmt]:
+        """Compute the tiles of some rows, one after the other.
+
+        Where the epilogue divides or takes roots, that of a tile's row is computed from a copy of the sums between the
+        products of the next tile: the divider then works while the multipliers do.
+        """
+        acc, i = self.bindings.fresh("acc"), dim(row)
+        tile = Alloc(acc, self.dtype, (self.tile_rows, self.tile_columns), Space.REGISTER)
+        if not self._is_late(acc, i, column):
+            body = [tile, *self._sum(acc, i, column), *self._finished(acc, i, column)]
+            return [For(row, start, stop, tuple(body), self.tile_rows)]
+        sums = self.bindings.fresh("sums")
+        earlier = self._epilogue(sums, i - self.tile_rows, column)
+        is_second = Op("gt", (Index(i), Index(start)), BOOL)
+
+        def meanwhile(r: Size) -> list[Stmt]:
+            return [If(is_second, tuple(earlier(r)))]
+
+        body = [tile, *self._sum(acc, i, column, meanwhile), self._copied(acc, sums)]
+        last = start + (stop - start - 1) // self.tile_rows * self.tile_rows
+        rest = self._each_row(self._epilogue(sums, last, column), Tag.SERIAL)
         return [
-            Alloc(acc, self.dtype, (self.tile_rows, self.tile_columns), Space.REGISTER),
-            *self._sum(acc, row, column),
-            *self._finished(acc, row, column),
+            Alloc(sums, self.dtype, (self.tile_rows, self.tile_columns), Space.SCRATCH),
+            For(row, start, stop, tuple(body), self.tile_rows),
+            If(Op("gt", (Index(stop), Index(start)), BOOL), (rest,)),
         ]
+
+    def _is_late(self, acc: str, row: Size, column: Size) -> bool:
+        """Tell whether epilogues are computed between the next tile's products: they divide, and there are enough."""
+        several = self.by_columns and not (isinstance(self.rows, int) and self.rows <= self.tile_rows)
+        deep = not isinstance(self.depth, int) or self.depth >= MANY_PRODUCTS
+        return several and deep and divides(tuple(self._epilogue(acc, row, column)(0)))
 
     def _each_row(self, body: Callable[[Size], list[Stmt]], tag: Tag = Tag.UNROLL) -> For:
         """Do something for every row of the tile: written out, so that registers keep it, or in a loop."""
@@ -162,14 +192,14 @@ class _Tiles:
         p = self.bindings.fresh("p")
         return self._each_row(lambda r: [self._each_column(p, Store(acc, (r, dim(p)), zero(self.dtype)))])
 
-    def _sum(self, acc: str, row: Size, column: Size) -> list[Stmt]:
+    def _sum(self, acc: str, row: Size, column: Size, meanwhile: Meanwhile | None = None) -> list[Stmt]:
         """Accumulate the products: whole chunks into a total in scratch memory, the last one in registers."""
-        step: list[Stmt] = [self._products(acc, row, column)]
+        step = self._products(acc, row, column)
         if self.roles.summed is None:
             return [self._clear(acc), *step]
         k, depth = str(self.k), self.depth
         if isinstance(depth, int) and depth <= K_CHUNK:
-            return [self._clear(acc), For(k, 0, depth, tuple(step))]
+            return [self._clear(acc), self._last(0, step, meanwhile)]
         total, rest, chunk = (self.bindings.fresh(name) for name in ("total", "rest", "chunk"))
         whole = depth // K_CHUNK
         inner = For(k, dim(chunk) * K_CHUNK, dim(chunk) * K_CHUNK + K_CHUNK, tuple(step))
@@ -181,9 +211,19 @@ class _Tiles:
             If(some, (self._clear(total), self._clear(rest))),
             For(chunk, 0, whole, (self._clear(acc), inner, self._collect(total, rest, acc))),
             self._clear(acc),
-            For(k, whole * K_CHUNK, depth, tuple(step)),
+            self._last(whole * K_CHUNK, step, meanwhile),
             If(some, (self._add(acc, total, acc), self._add(acc, acc, rest))),
         ]
+
+    def _last(self, start: Size, step: Sequence[Stmt], meanwhile: Meanwhile | None) -> For:
+        """Accumulate the last chunk, in as many parts as there is something else to do."""
+        if meanwhile is None:
+            return For(str(self.k), start, self.depth, tuple(step))
+        r, stop = self.bindings.fresh("r"), self.bindings.fresh("to")
+        part = (self.depth - start + self.tile_rows - 1) // self.tile_rows
+        first = start + part * dim(r)
+        end = Let(stop, Op("min", (Index(first + part), Index(self.depth)), INT64))
+        return For(r, 0, self.tile_rows, (end, For(str(self.k), first, dim(stop), tuple(step)), *meanwhile(dim(r))))
 
     def _collect(self, total: str, rest: str, acc: str) -> For:
         """Add a chunk to the total, and what that rounds off (Knuth's two-sum) to the rest."""
@@ -219,45 +259,57 @@ class _Tiles:
 
         return self._each_row(added)
 
-    def _products(self, acc: str, row: Size, column: Size) -> For:
+    def _products(self, acc: str, row: Size, column: Size) -> list[Stmt]:
         """Take one k into every accumulator of the tile; beyond the last row the last one is read again."""
         p = self.bindings.fresh("p")
         elements = self._elements()
         env = {**self.inside, self.n: column + dim(p)}
-        if self.packed:
-            right: Value = Load(self.panel, (self.k, dim(p)), self.dtype)
-        else:
-            right = self.roles.right.load(elements, env)
-        inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)
-        masked = not self.packed and not self._divides(self.columns, self.tile_columns)
         exact = self._divides(self.rows, self.tile_rows)
         last = self.bindings.fresh("row")
+        fetch, right = self._right(elements, p, column)
 
         def product(r: Size) -> list[Stmt]:
             clamp = [] if exact else [Let(last, Op("min", (Index(row + r), Index(self.rows - 1)), INT64))]
             left = self.roles.left.load(elements, {**env, self.m: row + r if exact else dim(last)})
             place = (r, dim(p))
             store = Store(acc, place, multiply_add(left, right, Load(acc, place, self.dtype), self.dtype))
-            return [*clamp, self._each_column(p, If(inside, (store,)) if masked else store)]
+            return [*clamp, self._each_column(p, store)]
 
-        return self._each_row(product)
+        return [*fetch, self._each_row(product)]
+
+    def _right(self, elements: Elements, p: str, column: Size) -> tuple[list[Stmt], Value]:
+        """Give the element of `right` for a column of the tile, and what must be done before; 0 beyond the last one."""
+        if self.packed:
+            return [], Load(self.panel, (self.k, dim(p)), self.dtype)
+        value = self.roles.right.load(elements, {**self.inside, self.n: column + dim(p)})
+        if self._divides(self.columns, self.tile_columns):
+            return [], value
+        edge = self.bindings.fresh("edge")
+        inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)
+        place = (dim(p),)
+        fill = self._each_column(p, Store(edge, place, zero(self.dtype)), If(inside, (Store(edge, place, value),)))
+        return [Alloc(edge, self.dtype, (self.tile_columns,), Space.REGISTER), fill], Load(edge, place, self.dtype)
 
     def _finished(self, acc: str, row: Size, column: Size) -> list[Stmt]:
         """Make results of the sums; a heavy epilogue is written once, and takes them from a copy in memory."""
-        registers = self._write(acc, row, column, Tag.UNROLL)
+        registers = self._each_row(self._epilogue(acc, row, column))
         if not is_heavy(registers.body, self.tile_rows * self.tile_columns // self.width):
             return [registers]
-        sums, p = self.bindings.fresh("sums"), self.bindings.fresh("p")
+        sums = self.bindings.fresh("sums")
+        memory = self._each_row(self._epilogue(sums, row, column), Tag.SERIAL)
         shape = (self.tile_rows, self.tile_columns)
+        return [Alloc(sums, self.dtype, shape, Space.SCRATCH), self._copied(acc, sums), memory]
+
+    def _copied(self, acc: str, sums: str) -> For:
+        p = self.bindings.fresh("p")
 
         def copied(r: Size) -> list[Stmt]:
             return [self._each_column(p, Store(sums, (r, dim(p)), Load(acc, (r, dim(p)), self.dtype)))]
 
-        memory = self._write(sums, row, column, Tag.SERIAL)
-        return [Alloc(sums, self.dtype, shape, Space.SCRATCH), self._each_row(copied), memory]
+        return self._each_row(copied)
 
-    def _write(self, acc: str, row: Size, column: Size, tag: Tag) -> For:
-        """Compute and store the epilogue of every row and column of the tile that the result has."""
+    def _epilogue(self, acc: str, row: Size, column: Size) -> Callable[[Size], list[Stmt]]:
+        """Give what computes and stores the epilogue of a row of the tile, where the result has this row."""
         p, name = self.bindings.fresh("p"), self.bindings.fresh("v")
         results = self.roles.results
 
@@ -274,4 +326,4 @@ class _Tiles:
                 return [columns]
             return [If(Op("lt", (Index(row + r), Index(self.rows)), BOOL), (columns,))]
 
-        return self._each_row(written, tag)
+        return written

@@ -6,7 +6,7 @@ overhead vanishes beside a heavy body. It must not know machines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from codegen.ir import Name, Op, Stmt, Value
@@ -16,6 +16,7 @@ from codegen.vecmath import MATH
 from symgrad.dtypes import DType
 
 MOST_COPIED = 512  # instructions that copies of a loop's body may come to
+SLOW = frozenset(("div", "sqrt"))  # operations of the divider
 
 
 def weight(body: tuple[Stmt, ...]) -> int:
@@ -35,17 +36,39 @@ def is_heavy(body: tuple[Stmt, ...], copies: int) -> bool:
     return copies > 1 and copies * weight(body) > MOST_COPIED
 
 
-def _operations(roots: Iterable[Value]) -> int:
-    total = 0
+def divides(body: tuple[Stmt, ...]) -> bool:
+    """Tell whether a block divides floats or takes roots: work for a unit that is slow, and idle while others multiply.
+
+    >>> from codegen.ir import Store
+    >>> from symgrad.dtypes import FLOAT32
+    >>> x = Name("x", FLOAT32)
+    >>> [divides((Store("y", (), Op(name, (x, x), FLOAT32)),)) for name in ("mul", "div")]
+    [False, True]
+    """
+    return any(
+        isinstance(node, Op) and node.name in SLOW and node.dtype.is_float
+        for stmt in statements(body) for value in values(stmt) for node in _walk([value])
+    )  # fmt: skip
+
+
+def _walk(roots: Iterable[Value]) -> Iterator[Value]:
+    """Walk all values below these, each once."""
     seen: set[int] = set()
     stack = list(roots)
     while stack:
         node = stack.pop()
-        if isinstance(node, Op) and id(node) not in seen:
+        if id(node) not in seen:
             seen.add(id(node))
+            yield node
+            stack.extend(children(node))
+
+
+def _operations(roots: Iterable[Value]) -> int:
+    total = 0
+    for node in _walk(roots):
+        if isinstance(node, Op):
             is_primitive = admits(node.name, dtype_of(node.args[0]))
             total += 1 if is_primitive else _of_function(node.name, node.dtype, len(node.args))
-            stack.extend(children(node))
     return total
 
 

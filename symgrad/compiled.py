@@ -22,11 +22,12 @@ import numpy as np
 from codegen.dims import with_free_names
 from codegen.kernel import Bound, bind
 from codegen.pipeline import Compiled, compile_graph
-from codegen.threads import default_threads
+from codegen.threads import Status, default_threads
 from symgrad import bisection
 from symgrad.boundary import as_array, bind_shapes
+from symgrad.buffers import address
 from symgrad.declared import check_symbols, checked_inputs, checked_updates, not_negative, output_titles, renamed_dims
-from symgrad.errors import DTypeError, IndexRangeError, ShapeError, nearest
+from symgrad.errors import IndexRangeError, ShapeError, nearest
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.forks import hold_at_fork
 from symgrad.inspection import listing
@@ -40,9 +41,10 @@ from symgrad.interpreter import evaluate as interpret
 from symgrad.ops.body import inline
 from symgrad.ops.row import as_expr, label, where_text
 from symgrad.options import Options, chosen_options
-from symgrad.shape import dim, evaluate, format_shape
+from symgrad.outputs import Outputs
+from symgrad.shape import dim, evaluate
 from symgrad.simplifier import simplify
-from symgrad.structures import matched, parts, restore
+from symgrad.structures import parts
 
 
 @functools.cache
@@ -83,7 +85,6 @@ class Function:
     def __init__(self, inputs: Sequence[Expr], outputs: Any, updates: Any, name: str | None, options: Options) -> None:
         self.inputs = checked_inputs(inputs)
         self.name = name or "function"
-        self._structure = outputs
         flat = [as_expr(part) for part in parts(outputs)]
         renewed = checked_updates(updates)
         roots = inline([*flat, *(v for _, v in renewed)])
@@ -98,8 +99,8 @@ class Function:
         self._compiled: Compiled = compile_graph(
             self._symbols, outs, list(zip(self._renewed, values, strict=True)), options
         )
-        self._results = tuple(dict.fromkeys(self._compiled.results))
-        self._position = [_position(self._results, r) for r in self._compiled.results]
+        buffers = [p.buffer for p in self._compiled.parameters]
+        self._outputs = Outputs(self.name, outputs, self._compiled.results, buffers)
         self._threads = options.threads or process_threads()
         self._plans: dict[tuple[tuple[int, ...], ...], Plan] = {}
         self._dtypes = [node.dtype.numpy for node in self.inputs]
@@ -120,12 +121,9 @@ class Function:
         plan = self._plans.get(key) or self._plan(key)
         if self._is_checked:
             bisection.report(self.name, self.subject, values, self._dims(key))
-        if out is None:
-            results = [np.empty(s, n.dtype.numpy) for s, n in zip(plan.shapes, self._results, strict=True)]
-        else:
-            results = self._checked_out(out, plan.shapes, values)
+        results = self._outputs.fresh(plan.shapes) if out is None else self._outputs.checked(out, plan.shapes, values)
         self._run(plan, key, values, results)
-        return self._assembled(results if out is None else None, out)
+        return self._outputs.assembled(results) if out is None else out
 
     def _run(
         self, plan: Plan, key: tuple[tuple[int, ...], ...], values: list[np.ndarray], results: list[np.ndarray]
@@ -134,22 +132,29 @@ class Function:
             bound = plan.free.pop()
         except IndexError:
             bound = bind(self._compiled, self._dims(key))
-        addresses = [a.ctypes.data for a in values]
-        addresses += [a.ctypes.data for a in results]
-        # Ctrl-C comes between two calls, never within one: all locks are taken in one call, noted there, and released
-        # in one, which is the first thing that happens after the run.
+        addresses = [*map(address, values), *map(address, results)]
+        try:
+            status = self._held(bound, addresses) if self._locks else bound.run(addresses, self._threads)
+        finally:
+            plan.free.append(bound)
+        if status.code:
+            self._raise_index_error(values)
+
+    def _held(self, bound: Bound, addresses: Sequence[int]) -> Status:
+        """Run with the locks of all parameters that are overwritten.
+
+        Ctrl-C comes between two calls, never within one: all locks are taken in one call, noted there, and released in
+        one, which is the first thing that happens after the run.
+        """
         held: list[bool] = []
         release: Callable[[], object] = functools.partial(
             deque, map(_release, itertools.compress(self._locks, held)), 0
         )
         try:
             held.extend(map(_acquire, self._locks))
-            status = bound.run(addresses, self._threads)
+            return bound.run(addresses, self._threads)
         finally:
             release()
-            plan.free.append(bound)
-        if status.code:
-            self._raise_index_error(values)
 
     def _converted(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> list[np.ndarray]:
         """Give the inputs as arrays that kernels can read."""
@@ -184,7 +189,7 @@ class Function:
         """Bind a new combination of shapes; ShapeError if it does not fit the graph."""
         dims = self._dims(key)
         self._check_sizes(dims)
-        shapes = tuple(tuple(evaluate(n, dims) for n in r.shape) for r in self._results)
+        shapes = tuple(tuple(evaluate(n, dims) for n in r.shape) for r in self._outputs.nodes)
         return remember(self._plans, key, Plan(shapes, [bind(self._compiled, dims)]))
 
     def _check_sizes(self, dims: Mapping[str, int]) -> None:
@@ -192,47 +197,6 @@ class Function:
             if evaluate(size, dims) < 0:
                 got = f"{size} = {evaluate(size, dims)} must not be negative"
                 raise ShapeError(f"{node.op}: no element is left", got=got, where=where_text(node.args))
-
-    # -- results ---------------------------------------------------------------------------------------------------
-
-    def _checked_out(
-        self, out: Any, shapes: Sequence[tuple[int, ...]], values: Sequence[np.ndarray]
-    ) -> list[np.ndarray]:
-        """Check the caller's arrays for the results: their own memory, right in shape, dtype and order."""
-        flat = list(matched(self._structure, out, "out= must have the structure of the outputs"))
-        if len(set(self._position)) != len(self._position):
-            raise TypeError(f"{self.name} gives one value twice; out= needs distinct outputs")
-        results: list[np.ndarray] = [np.empty(0)] * len(self._results)
-        for array, position in zip(flat, self._position, strict=True):
-            node, shape = self._results[position], shapes[position]
-            if not isinstance(array, np.ndarray):
-                raise TypeError(f"out= takes arrays, got {type(array).__name__}")
-            if array.shape != shape:
-                got = f"{format_shape(array.shape)} instead of {format_shape(shape)}"
-                raise ShapeError("out= has the wrong shape", got=got)
-            if array.dtype != node.dtype.numpy:
-                raise DTypeError("out= has the wrong dtype", got=f"{array.dtype} instead of {node.dtype}")
-            flags = array.flags
-            if not (flags.c_contiguous and flags.aligned and flags.writeable):
-                raise ValueError("out= must be a C-ordered, aligned, writeable array. Use np.empty(shape, dtype).")
-            results[position] = array
-        for k, array in enumerate(results):
-            for other in (*values, *results[:k], *(p.buffer for p in self._compiled.parameters)):
-                if np.may_share_memory(array, other) and np.shares_memory(array, other):
-                    raise ValueError("out= overlaps an input, a parameter or another output. Give memory of its own.")
-        return results
-
-    def _assembled(self, results: list[np.ndarray] | None, out: Any) -> Any:
-        """Give the results in the structure of the outputs; rank 0 as NumPy scalars."""
-        if results is None:
-            return out
-        seen: set[int] = set()
-        flat: list[Any] = []
-        for position in self._position:
-            array = results[position]
-            flat.append(array[()] if array.ndim == 0 else array.copy() if position in seen else array)
-            seen.add(position)
-        return restore(self._structure, iter(flat))
 
     def _raise_index_error(self, values: Sequence[np.ndarray]) -> None:
         """Find the index that a guard has refused, and say where it stands."""
@@ -329,7 +293,7 @@ class Function:
         values = self._converted(arrays, named)
         key = tuple(v.shape for v in values)
         plan = self._plans.get(key) or self._plan(key)
-        results = [np.empty(s, n.dtype.numpy) for s, n in zip(plan.shapes, self._results, strict=True)]
+        results = self._outputs.fresh(plan.shapes)
         costs = self.cost_analysis().at(**bind_shapes(dict(zip(self.inputs, key, strict=True)))).kernels
         try:
             return profile(self.subject, costs, self._dims(key), [*values, *results], self._threads, repeat)
@@ -394,7 +358,3 @@ def locked(parameters: Sequence[Parameter]) -> Any:
         for parameter in sorted(parameters, key=lambda p: p.attrs["serial"]):
             stack.enter_context(parameter.lock)
         yield
-
-
-def _position(nodes: Sequence[Expr], node: Expr) -> int:
-    return next(k for k, n in enumerate(nodes) if n is node)

@@ -40,7 +40,7 @@ TABLE = """
     7 codegen memory poison program walk
     7 codegen writer address arith access evaluate emit object_file jit store objects driver threads
     7 codegen dump pipeline tally places kernel peak __init__
-    8 symgrad inspection.subject bisection inspection/ declared compiled train/
+    8 symgrad inspection.subject bisection inspection/ outputs declared compiled train/
     9 symgrad exhibits page cli __main__
 """
 CODEGEN_MAY_IMPORT = range(4)  # the ranks of symgrad that codegen knows

@@ -113,6 +113,29 @@ def test_batches_longer_than_a_chunk_have_the_same_bits(monkeypatch):
     assert all(r == results[0] for r in results)
 
 
+@pytest.mark.parametrize("batch", [1, 33, 1024, 1030])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 70), (9, 65), (8, 64), (23, 100), (40, 9)])
+def test_epilogues_that_divide_have_the_same_bits_beside_the_next_tile(rows, columns, batch, monkeypatch):
+    every_thread(monkeypatch)
+    A, B = sg.symbol("A", (N, rows)), sg.symbol("B", (N, columns))
+    rng = np.random.default_rng(0)
+    first = [rng.random((rows, columns), np.float32) for _ in range(2)]
+    W, V = parameter("W", first[0]), parameter("V", first[1])
+    g = A.T @ B / N
+    new = 0.9 * V + 0.1 * g * g
+    updates = {V: new, W: W - 0.01 * g / sg.sqrt(new + 1e-7)}
+    a, b = rng.standard_normal((batch, rows)).astype("f"), rng.standard_normal((batch, columns)).astype("f")
+    want = None
+    for options in (Options(fuse=False), Options(threads=1, poison=True), Options(threads=3), Options(tiles=(3, 32)),
+                    Options(packing=False), *(Options(machine=m) for m in WIDE)):  # fmt: skip
+        for p, value in zip((W, V), first, strict=True):
+            p.value = value
+        sg.function([A, B], [], updates=updates, options=options)(a, b)
+        found = W.value.tobytes(), V.value.tobytes()
+        want = want or found
+        assert found == want, options
+
+
 # -- updates -----------------------------------------------------------------------------------------------------------
 
 x = sg.symbol("x", (3,))
