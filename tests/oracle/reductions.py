@@ -160,6 +160,9 @@ def contraction(bounds: Bounds, node: Expr) -> Array:
     if is_countable(x).all() and is_countable(y).all() and np.all(greatest * bounds.unit(node) < 1):
         error = np.zeros(greatest.shape)
     touched = sums(unknown[0], np.ones_like(y.error)) + sums(np.ones_like(x.error), unknown[1])
+    endless = [np.isinf(box.value).astype(np.float64) for box in (x, y)]
+    maybe_zero = [((box.error > 0) & (box.size <= box.error)).astype(np.float64) for box in (x, y)]
+    touched = touched + sums(endless[0], maybe_zero[1]) + sums(maybe_zero[0], endless[1])  # infinity times 0 is NaN
     return np.where(touched > 0, np.inf, error) + overflow(bounds, node, greatest)
 
 

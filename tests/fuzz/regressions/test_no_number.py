@@ -77,3 +77,10 @@ def test_a_stack_times_a_vector_times_a_vector():
     ]
     product = sg.matmul(stack, stack.mT)
     compare(inputs, [(stack @ u) @ v, (product @ v) @ v], sizes=[{"N": 0, "M": 3}])
+
+
+def test_an_infinity_times_what_vanishes_in_float32():
+    x = sg.symbol("x", (N, M))
+    square = ROWS["elu"](x, x)
+    inputs = [(x, lambda N, M: drawn((61340, 0), "wild float32", (N, M), -1.5, 1.5))]
+    compare(inputs, [square @ square.T], sizes=[{"N": 31, "M": 33}], wild=True)
