@@ -32,6 +32,8 @@ from symgrad.errors import SymgradError
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.interpreter import evaluate
 from symgrad.ops.body import inline
+from symgrad.ops.row import row_of
+from symgrad.ops.structure import Place, Scatter
 from symgrad.options import Options
 from symgrad.shape import evaluate as size_value
 from symgrad.simplifier import simplify
@@ -181,7 +183,7 @@ class Subject:
 
         One deviation is known: a factor that is no number (a mean of nothing, or made of wild inputs) may be moved out
         of a sum of nothing or a pattern of zeros, and makes NaN of 0, or of what the 0 is added to beside such a sum.
-        What integers and choices are made of such a float is then open, too.
+        What is made of that 0, and of integers and choices made of such a float, is then open, too.
         """
         rewritten = [k for k, is_other in enumerate(changed) if is_other]
         is_empty = self._is_empty(env)
@@ -197,13 +199,14 @@ class Subject:
             within("simplify", f"{what}: result {k}", other, value, room)
 
     def _hangs_on_no_number(self, which: Sequence[int], env: Any) -> list[bool]:
-        """Tell which roots are integers or choices made of floats of which some are no number, or infinite."""
+        """Tell which roots are made of integers or choices, or beside zeros, of what is no number or infinite."""
         nodes = topological([self.roots[k] for k in which])
         open_: set[Expr] = set()
         is_finite = {n: bool(np.isfinite(a).all()) for n, a in zip(nodes, evaluate(nodes, env), strict=True)}
         for node in nodes:
-            counted = not node.dtype.is_float and any(a.dtype.is_float and not is_finite[a] for a in node.args)
-            if counted or any(a in open_ for a in node.args):
+            turns = not node.dtype.is_float or isinstance(row_of(node).structure, Place | Scatter)
+            is_turned = turns and any(a.dtype.is_float and not is_finite[a] for a in node.args)
+            if is_turned or any(a in open_ for a in node.args):
                 open_.add(node)
         return [self.roots[k] in open_ for k in which]
 

@@ -84,3 +84,14 @@ def test_an_infinity_times_what_vanishes_in_float32():
     square = ROWS["elu"](x, x)
     inputs = [(x, lambda N, M: drawn((61340, 0), "wild float32", (N, M), -1.5, 1.5))]
     compare(inputs, [square @ square.T], sizes=[{"N": 31, "M": 33}], wild=True)
+
+
+def test_what_is_made_of_the_zeros_beside_what_is_no_number():
+    x, y = sg.symbol("x", (N, M)), sg.symbol("y", (M,))
+    scaled = y * sg.exp(0.1 * sg.tanh(0.01 * sg.sum(x)))
+    placed = ROWS["place"](scaled, shape=(M + 3,), starts=(2,), steps=(1,))
+    inputs = [
+        (x, lambda N, M: drawn((62784, 0), "wild float32", (N, M), -1.5, 1.5)),
+        (y, lambda N, M: drawn((62784, 1), "float32", (M,), -2.0, 2.0)),
+    ]
+    compare(inputs, [sg.log(placed * placed + 0.5)], sizes=[{"N": 3, "M": 17}], wild=True)
