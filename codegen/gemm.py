@@ -31,6 +31,7 @@ FAR = 1024  # bytes: rows of `right` this far apart compete for few cache sets
 MANY_ROWS = 32  # fewer rows do not repay packing a panel
 MANY_PRODUCTS = 32  # fewer do not hide what the divider does
 ROW_BLOCK = 4  # tiles of rows that share a panel where threads divide the rows
+Meanwhile = Callable[[Size], list[Stmt]]  # of a row of a tile: what is done beside its share of the products
 
 
 def contraction_kernels(group: Group, home: Homes, machine: Machine, options: Options) -> list[Lowered]:
@@ -42,9 +43,6 @@ def contraction_kernels(group: Group, home: Homes, machine: Machine, options: Op
     if roles.out[-1] in roles.rows:
         roles = roles.swapped()
     return [_Tiles(group, home, machine, options, roles).lower()]
-
-
-Meanwhile = Callable[[Size], list[Stmt]]
 
 
 class _Tiles:

@@ -80,6 +80,13 @@ read:
   br i1 %r, label %read, label %done
 done:
   store i64 %s1, ptr %y_t""",
+    # y[0] = 1, then waits until x[0] is another number than 0
+    "wait": """store atomic i64 1, ptr %y release, align 8
+  br label %look
+look:
+  %go = load atomic i64, ptr %x acquire, align 8
+  %still = icmp eq i64 %go, 0
+  br i1 %still, label %look, label %next""",
     "nothing": "",
 }
 

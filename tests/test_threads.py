@@ -20,7 +20,7 @@ from hand_kernels import at, compiled, stir
 
 from codegen.driver import driver, text
 from codegen.program import Launch, Loop, encode
-from codegen.threads import FINE, ThreadTeam, default_threads, team
+from codegen.threads import FINE, Status, ThreadTeam, default_threads, team
 from codegen.walk import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,16 +78,21 @@ def test_many_callers_at_once(kernels: Callable[[str], int]) -> None:
 
 
 def test_a_busy_team_is_not_waited_for(kernels: Callable[[str], int]) -> None:
-    """While a long run has the team, a short one comes and goes."""
-    long = Job(kernels, 1000, 5_000, cost=10**9)
-    short = Job(kernels, 10, 2)
-    caller = threading.Thread(target=long.run, args=(team(), 2))
+    """While a run has the team and does not end, others come and go."""
+    go, has_begun = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    long = encode([Launch(kernels("wait"), (at(go), at(has_begun)), (1,), tasks=2, cost=10**9)])
+    short = Job(kernels, 10, 2, cost=10**9)
+    ends: list[Status] = []
+    caller = threading.Thread(target=lambda: ends.append(team().run(long, 2)))
     caller.start()
-    done = 0
-    while caller.is_alive():
-        assert short.run(team(), 2)
-        done += 1
-    assert done > 10
+    while not has_begun[0]:
+        time.sleep(0.001)
+    fine = [short.run(team(), 2) for _ in range(100)]
+    assert not ends
+    go[0] = 1
+    caller.join()
+    assert all(fine)
+    assert ends == [FINE]
 
 
 def test_a_team_measures_without_offering_its_processor() -> None:

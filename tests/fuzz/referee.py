@@ -32,8 +32,6 @@ from symgrad.errors import SymgradError
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.interpreter import evaluate
 from symgrad.ops.body import inline
-from symgrad.ops.row import row_of
-from symgrad.ops.structure import Place, Scatter
 from symgrad.options import Options
 from symgrad.shape import evaluate as size_value
 from symgrad.simplifier import simplify
@@ -187,28 +185,13 @@ class Subject:
         """
         rewritten = [k for k, is_other in enumerate(changed) if is_other]
         is_empty = self._is_empty(env)
-        before = bounded([self.roots[k] for k in rewritten], env)
-        hangs = self._hangs_on_no_number(rewritten, env) if wild else [False] * len(rewritten)
-        for k, (value, bound), is_open in zip(rewritten, before, hangs, strict=True):
-            if is_open:
-                continue
+        before = bounded([self.roots[k] for k in rewritten], env, rewritten=wild)
+        for k, (value, bound) in zip(rewritten, before, strict=True):
             other, other_bound = after[k]
             room = np.where(np.isfinite(value), bound + other_bound, np.inf)  # nothing is promised of the others
             if wild or is_empty:
                 room = np.where(np.isnan(other) & (is_empty | (value == 0)), np.inf, room)
             within("simplify", f"{what}: result {k}", other, value, room)
-
-    def _hangs_on_no_number(self, which: Sequence[int], env: Any) -> list[bool]:
-        """Tell which roots are made of integers or choices, or beside zeros, of what is no number or infinite."""
-        nodes = topological([self.roots[k] for k in which])
-        open_: set[Expr] = set()
-        is_finite = {n: bool(np.isfinite(a).all()) for n, a in zip(nodes, evaluate(nodes, env), strict=True)}
-        for node in nodes:
-            turns = not node.dtype.is_float or isinstance(row_of(node).structure, Place | Scatter)
-            is_turned = turns and any(a.dtype.is_float and not is_finite[a] for a in node.args)
-            if is_turned or any(a in open_ for a in node.args):
-                open_.add(node)
-        return [self.roots[k] in open_ for k in which]
 
     def _is_empty(self, env: Any) -> bool:
         """Tell whether some node has no elements."""

@@ -28,12 +28,15 @@ Array = np.ndarray
 Rule = Callable[["Bounds", Expr], Array]
 
 
-def bounded(outputs: Sequence[Expr], env: Env, dtype: str | None = None) -> list[tuple[Array, Array]]:
+def bounded(
+    outputs: Sequence[Expr], env: Env, dtype: str | None = None, rewritten: bool = False
+) -> list[tuple[Array, Array]]:
     """Give each output's value and error bound.
 
-    `dtype` takes the place of the floats' own types; a graph's numbers are then taken to be rounded to their own.
+    `dtype` takes the place of the floats' own types; a graph's numbers are then taken to be rounded to their own. With
+    `rewritten` the results are those of a graph that equals this one where all is finite.
     """
-    bounds = Bounds(evaluated(outputs, env), {}, dtype)
+    bounds = Bounds(evaluated(outputs, env), {}, dtype, rewritten)
     bounds.run()
     return [(bounds.graph.values[node], bounds.errors[node]) for node in outputs]
 
@@ -47,8 +50,8 @@ def refused(got: Array, value: Array, error: Array) -> Array:
 class Bounds:
     """The errors of a graph's nodes, filled in order."""
 
-    def __init__(self, graph: Graph, given: Mapping[Expr, Array], dtype: str | None) -> None:
-        self.graph, self.dtype = graph, dtype
+    def __init__(self, graph: Graph, given: Mapping[Expr, Array], dtype: str | None, rewritten: bool = False) -> None:
+        self.graph, self.dtype, self.rewritten = graph, dtype, rewritten
         self.errors: dict[Expr, Array] = dict(given)
 
     def run(self) -> None:
@@ -56,7 +59,8 @@ class Bounds:
         with np.errstate(all="ignore"):
             for node in self.graph.order:
                 if node not in self.errors:
-                    self.errors[node] = self._settled(node, self._error(node))
+                    error = self._settled(node, self._error(node))
+                    self.errors[node] = np.where(self._is_open(node), np.inf, error) if self.rewritten else error
 
     def box(self, node: Expr) -> Box:
         return Box(self.graph.values[node], self.errors[node])
@@ -75,9 +79,8 @@ class Bounds:
     def within(self, node: Expr, root: Expr) -> Array:
         """Bound the error of another graph over a node's operands."""
         arrays = {arg: self.graph.values[arg] for arg in node.args}
-        inner = Bounds(
-            evaluated([root], {**self.graph.free, **arrays}), {arg: self.errors[arg] for arg in node.args}, self.dtype
-        )
+        graph = evaluated([root], {**self.graph.free, **arrays})
+        inner = Bounds(graph, {arg: self.errors[arg] for arg in node.args}, self.dtype, self.rewritten)
         inner.run()
         return inner.errors[root]
 
@@ -91,6 +94,23 @@ class Bounds:
         if rule is None:
             raise UnplacedError("error bounds", node)
         return rule(self, node)
+
+    def _is_open(self, node: Expr) -> Array:
+        """Tell which elements may be others where a rewritten graph takes another way to what is no finite number.
+
+        Integers and choices made of it; and zeros beside it, since a factor may have been moved out of their pattern.
+        """
+        value, structure = self.graph.values[node], row_of(node).structure
+        endless = [~np.isfinite(self.graph.values[a]) for a in node.args if a.dtype.is_float]
+        if not any(array.any() for array in endless):
+            return np.zeros(value.shape, bool)
+        if isinstance(structure, Place | Scatter):
+            return value == 0
+        if node.dtype.is_float:
+            return np.zeros(value.shape, bool)
+        if not isinstance(structure, Map | Cast):
+            return np.ones(value.shape, bool)
+        return np.any([np.broadcast_to(array, value.shape) for array in endless], axis=0)
 
     def _leaf(self, node: Expr) -> Array:
         """Bound the rounding of an array at the boundary; what the type holds is exact."""
