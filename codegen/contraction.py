@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codegen.elements import Bindings, Elements, Lowered
-from codegen.folds import Reduction, Shapes, reduction_kernels
+from codegen.folds import reduction_kernels
 from codegen.group import Group
 from codegen.ir import Const, Op, Stmt, Value
 from codegen.machine import Machine
 from codegen.nest import group_dtypes, lanes
 from codegen.reach import extents_of, index_names, is_unit, strip
+from codegen.reduction import Reduction, Shapes
 from symgrad.dtypes import DType
 from symgrad.expr import Expr
 from symgrad.ops.row import row_of

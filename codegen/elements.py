@@ -65,7 +65,8 @@ class Bindings:
         return self.known[key]
 
     def fresh(self, prefix: str) -> str:
-        """Give a name that the kernel does not use yet."""
+        """Give a name that the kernel does not use yet; b0, b1 ... are buffers."""
+        assert prefix != "b"
         self.serial += 1
         return f"{prefix}{self.serial}"
 

@@ -141,7 +141,7 @@ def _pivot(item: Item, a: Matrix, k: Size) -> tuple[Block, Name]:
 def solve(item: Item) -> Block:
     """Solve A X = B: eliminate in both, then substitute from the last row back."""
     copy_a, a = _copied(item, 0, "a")
-    copy_b, b = _copied(item, 1, "b")
+    copy_b, b = _copied(item, 1, "y")
     return [*copy_a, *copy_b, _eliminated(item, a, b), _substituted(item, a, b, from_last=True), _written(item, b)]
 
 
@@ -165,7 +165,7 @@ def _substituted(item: Item, a: Matrix, b: Matrix, from_last: bool) -> For:
 def triangular_solve(item: Item) -> Block:
     """Solve with a triangular matrix; its other half is not used."""
     copy_a, a = _copied(item, 0, "a")
-    copy_b, b = _copied(item, 1, "b")
+    copy_b, b = _copied(item, 1, "y")
     return [*copy_a, *copy_b, _substituted(item, a, b, from_last=not item.root.attrs["lower"]), _written(item, b)]
 
 

@@ -1,7 +1,8 @@
-"""Folds: reductions as loops, in an order that structure, shapes and dtypes alone decide.
+"""Folds: reductions as kernels, in an order that structure, shapes and dtypes alone decide.
 
 In: a group whose root reduces one axis (a Fold, or a Contraction without an axis to vectorise over). Out: one kernel,
-or two where the axis may be longer than a chunk: chunks first, then a tree over the chunks with the epilogue.
+or two where there are few results and the axis may be longer than a chunk: chunks first, which threads divide, then a
+tree over the chunks with the epilogue.
 
 The order, on every machine and for every number of threads:
 - an axis is cut into chunks; within a chunk elements go to interleaved partial states, which a tree joins
@@ -13,7 +14,6 @@ It must not know operators: a `Reduction` says how to begin, step, combine and f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from codegen.elements import Bindings, Elements, Lowered, Temp
 from codegen.group import Group
@@ -25,7 +25,6 @@ from codegen.ir import (
     If,
     Index,
     Let,
-    Load,
     Local,
     Name,
     Op,
@@ -40,56 +39,27 @@ from codegen.ir import (
 from codegen.machine import Machine
 from codegen.nest import group_dtypes, lanes, smaller
 from codegen.reach import extents_of, index_names, squeezed
+from codegen.reduction import (
+    Reduction,
+    Shapes,
+    State,
+    across,
+    along,
+    blocks,
+    epilogue,
+    loads,
+    outer,
+    within,
+    writes,
+)  # fmt: skip
 from codegen.scalars import cast, formula
 from symgrad.dtypes import BOOL, INT64, DType
 from symgrad.expr import Expr
 from symgrad.ops.row import row_of
 from symgrad.ops.structure import Fold, Indices
-from symgrad.shape import Shape, Size, dim, product
+from symgrad.shape import Size, dim, product
 
-ALONG_CHUNK = 4096
-ACROSS_CHUNK = 512
-PARTIAL_BYTES = 256  # of interleaved partial states
-State = tuple[Value, ...]
-Stepper = Callable[[State, Size], tuple[list[Stmt], State]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reduction:
-    """How one result is made: states of these dtypes, and functions over tuples of values.
-
-    `step(state, position, index)` takes in the element at a position of the reduced axis for the result at an index.
-    """
-
-    dtypes: tuple[DType, ...]
-    init: State
-    step: Callable[[State, Size, Indices], tuple[list[Stmt], State]]
-    combine: Callable[[State, State], State]
-    finish: Callable[[State], Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Shapes:
-    """The result's non-unit axes, the size of the reduced axis, and whether it lies along the vectors."""
-
-    results: Shape
-    size: Size
-    along: bool
-
-    @property
-    def chunk(self) -> int:
-        """Give the length of a chunk."""
-        return ALONG_CHUNK if self.along else ACROSS_CHUNK
-
-    @property
-    def chunks(self) -> Size:
-        """Give the number of chunks."""
-        return (self.size + self.chunk - 1) // self.chunk
-
-    @property
-    def is_single(self) -> bool:
-        """Tell whether one chunk holds the axis, whatever the dimensions are."""
-        return isinstance(self.size, int) and self.size <= self.chunk
+Wrap = Callable[[list[Stmt]], list[Stmt]]
 
 
 def fold_reduction(node: Expr, elements: Elements) -> Reduction:
@@ -141,191 +111,12 @@ def fold_kernels(group: Group, home: Mapping[Expr, Group], machine: Machine) -> 
 def reduction_kernels(
     group: Group, home: Mapping[Expr, Group], shapes: Shapes, make: Callable[[Bindings], Reduction], width: int
 ) -> list[Lowered]:
-    """Lower a reduction with its epilogue: one kernel if one chunk holds the axis, else two."""
-    bindings = Bindings()
-    reduction = make(bindings)
-    if shapes.is_single:
-        return [bindings.finish("fold", _whole(group, home, shapes, reduction, bindings, width))]
-    temps = [Temp((shapes.chunks + 1, *shapes.results), d) for d in reduction.dtypes]  # one even for no element
-    parts = bindings.finish("chunk", _chunked(shapes, reduction, temps, bindings, width))
-    bindings = Bindings()
-    joined = _joined(group, home, shapes, make(bindings), temps, bindings, width)
-    return [parts, bindings.finish("join", joined)]
-
-
-# -- one chunk -----------------------------------------------------------------------------------------------------
-
-
-def _partials(reduction: Reduction, size: Size, width: int) -> int:
-    """Give the number of interleaved states: a constant of the dtypes, less where the axis is short."""
-    count = PARTIAL_BYTES // max(d.size for d in reduction.dtypes)
-    if isinstance(size, int):
-        while count > 1 and count // 2 >= size:
-            count //= 2
-    return count
-
-
-def _states(
-    prefix: str, reduction: Reduction, shape: tuple[int, ...], bindings: Bindings
-) -> tuple[list[str], list[Stmt]]:
-    names = [bindings.fresh(prefix) for _ in reduction.dtypes]
-    return names, [Alloc(n, d, shape, Space.REGISTER) for n, d in zip(names, reduction.dtypes, strict=True)]
-
-
-def _loads(arrays: Sequence[str], index: Indices, reduction: Reduction) -> State:
-    return tuple(Load(a, index, d) for a, d in zip(arrays, reduction.dtypes, strict=True))
-
-
-def _writes(arrays: Sequence[str], index: Indices, state: State, bindings: Bindings) -> list[Stmt]:
-    """Store a state; all of it is computed before any of it is written."""
-    if len(arrays) == 1:
-        return [Store(arrays[0], index, state[0])]
-    names = [bindings.fresh("s") for _ in arrays]
-    lets: list[Stmt] = [Let(n, v) for n, v in zip(names, state, strict=True)]
-    dtypes = [getattr(v, "dtype", INT64) for v in state]
-    return lets + [Store(a, index, Name(n, d)) for a, n, d in zip(arrays, names, dtypes, strict=True)]
-
-
-def _along(
-    reduction: Reduction, index: Indices, start: Size, stop: Size, partials: int, bindings: Bindings, width: int
-) -> tuple[list[Stmt], list[str]]:
-    """Reduce positions start..stop into state arrays whose element 0 is the result."""
-    arrays, body = _states("acc", reduction, (partials,), bindings)
-    k, p = bindings.fresh("k"), bindings.fresh("p")
-    width = min(width, partials)
-
-    def lane_loop(inner: Sequence[Stmt], count: int = partials) -> For:
-        return For(p, 0, count, tuple(inner), min(width, count), Tag.VECTOR)
-
-    def step(at: Size) -> list[Stmt]:
-        lets, state = reduction.step(_loads(arrays, (dim(p),), reduction), at, index)
-        return [*lets, *_writes(arrays, (dim(p),), state, bindings)]
-
-    body.append(lane_loop(_writes(arrays, (dim(p),), reduction.init, bindings)))
-    whole = (stop - start) // partials * partials
-    if not (isinstance(whole, int) and whole == 0):
-        body.append(For(k, start, start + whole, (lane_loop(step(dim(k) + dim(p))),), partials))
-    if not (isinstance(stop - start, int) and stop - start == whole):
-        last = start + whole + dim(p)
-        inside = Op("lt", (Index(last), Index(stop)), BOOL)
-        body.append(lane_loop([If(inside, tuple(step(last)))]))
-    while partials > 1:
-        partials //= 2
-        first = _loads(arrays, (dim(p),), reduction)
-        second = _loads(arrays, (dim(p) + partials,), reduction)
-        body.append(lane_loop(_writes(arrays, (dim(p),), reduction.combine(first, second), bindings), partials))
-    return body, arrays
-
-
-def _across(
-    reduction: Reduction, index: Indices, start: Size, stop: Size, columns: Size, bindings: Bindings, width: int
-) -> tuple[list[Stmt], list[str], int]:
-    """Reduce positions start..stop for a block of results side by side; the last index is the block's first column."""
-    block = PARTIAL_BYTES // max(d.size for d in reduction.dtypes)
-    if isinstance(columns, int):
-        block = min(block, max(-(-columns // width), 1) * width)
-    arrays, body = _states("acc", reduction, (block,), bindings)
-    k, p = bindings.fresh("k"), bindings.fresh("p")
-    body.append(For(p, 0, block, tuple(_writes(arrays, (dim(p),), reduction.init, bindings)), width, Tag.VECTOR))
-    at = (*index[:-1], index[-1] + dim(p))
-    lets, state = reduction.step(_loads(arrays, (dim(p),), reduction), dim(k), at)
-    inner = [*lets, *_writes(arrays, (dim(p),), state, bindings)]
-    loop = For(p, 0, block, tuple(_within(at[-1], columns, block, inner)), width, Tag.VECTOR)
-    body.append(For(k, start, stop, (loop,)))
-    return body, arrays, block
-
-
-def _within(column: Size, columns: Size, block: int, inner: Sequence[Stmt]) -> Sequence[Stmt]:
-    """Mask the columns beyond the last, unless blocks fit exactly."""
-    if isinstance(columns, int) and columns % block == 0:
-        return inner
-    return [If(Op("lt", (Index(column), Index(columns)), BOOL), tuple(inner))]
-
-
-# -- kernels -------------------------------------------------------------------------------------------------------
-
-
-def _outer(shape: Shape, index: Indices, body: Sequence[Stmt], parallel: bool = True) -> tuple[Stmt, ...]:
-    """Wrap the body in serial loops over the axes, the first of them split among threads."""
-    for axis in reversed(range(len(shape))):
-        tag = Tag.PARALLEL if axis == 0 and parallel else Tag.SERIAL
-        body = [For(str(index[axis]), 0, shape[axis], tuple(body), 1, tag)]
-    return tuple(body)
-
-
-def _blocks(
-    shape: Shape, index: Indices, block: int, body: Sequence[Stmt], first: str, parallel: bool
-) -> tuple[Stmt, ...]:
-    """Loop over blocks of the last axis inside loops over the others."""
-    tag = Tag.PARALLEL if parallel and len(shape) == 1 else Tag.SERIAL
-    return _outer(shape[:-1], index, [For(first, 0, shape[-1], tuple(body), block, tag)], parallel)
-
-
-def _whole(
-    group: Group, home: Mapping[Expr, Group], shapes: Shapes, reduction: Reduction, bindings: Bindings, width: int
-) -> tuple[Stmt, ...]:
-    index = index_names(shapes.results)
-    if shapes.along:
-        partials = _partials(reduction, shapes.size, width)
-        body, arrays = _along(reduction, index, 0, shapes.size, partials, bindings, width)
-        result = reduction.finish(_loads(arrays, (0,), reduction))
-        return _outer(shapes.results, index, [*body, *_epilogue(group, home, bindings, result, {}, shapes.results)])
-    first, p = bindings.fresh("c"), bindings.fresh("p")
-    start = (*index[:-1], dim(first))
-    body, arrays, block = _across(reduction, start, 0, shapes.size, shapes.results[-1], bindings, width)
-    result = reduction.finish(_loads(arrays, (dim(p),), reduction))
-    env = {str(index[-1]): dim(first) + dim(p)}
-    writes = _epilogue(group, home, bindings, result, env, shapes.results)
-    inner = _within(dim(first) + dim(p), shapes.results[-1], block, writes)
-    body.append(For(p, 0, block, tuple(inner), width, Tag.VECTOR))
-    return _blocks(shapes.results, index, block, body, first, parallel=True)
-
-
-def _epilogue(
-    group: Group, home: Mapping[Expr, Group], bindings: Bindings, result: Value, env: Mapping[str, Size], results: Shape
-) -> list[Stmt]:
-    """Compute and store what the group makes of one result."""
-    name = bindings.fresh("r")
-    dtype = getattr(result, "dtype", INT64)
-    index = index_names(results)
-    elements = Elements(
-        group, home, bindings, root=lambda _: Name(name, dtype), env=env, extents=extents_of(index, results)
-    )
-    return [Let(name, result), *elements.stores(index, results)]
-
-
-def _chunked(
-    shapes: Shapes, reduction: Reduction, temps: Sequence[Temp], bindings: Bindings, width: int
-) -> tuple[Stmt, ...]:
-    """Reduce every chunk to a state of its own."""
-    index = index_names(shapes.results)
-    outs = [bindings.buffer(t, Access.OUT, t.shape, t.dtype) for t in temps]
-    c, start = bindings.fresh("c"), bindings.fresh("from")
-    lets, stop = smaller(dim(start) + shapes.chunk, shapes.size, "to", bindings)
-    head: list[Stmt] = [Let(start, Index(dim(c) * shapes.chunk)), *lets]
-    by_result = _splits_by_result(shapes)
-    if shapes.along:
-        partials = _partials(reduction, shapes.size, width)
-        body, arrays = _along(reduction, index, dim(start), stop, partials, bindings, width)
-        body += _writes(outs, (dim(c), *index), _loads(arrays, (0,), reduction), bindings)
-    else:
-        first, p = bindings.fresh("c"), bindings.fresh("p")
-        at = (*index[:-1], dim(first))
-        body, arrays, block = _across(reduction, at, dim(start), stop, shapes.results[-1], bindings, width)
-        place = (dim(c), *index[:-1], dim(first) + dim(p))
-        write = _writes(outs, place, _loads(arrays, (dim(p),), reduction), bindings)
-        inner = _within(place[-1], shapes.results[-1], block, write)
-        body.append(For(p, 0, block, tuple(inner), width, Tag.VECTOR))
-    chunk_loop = [For(c, 0, shapes.chunks, (*head, *body), 1, Tag.SERIAL if by_result else Tag.PARALLEL)]
-    if by_result:
-        if shapes.along:
-            return _outer(shapes.results, index, chunk_loop)
-        return _blocks(shapes.results, index, block, chunk_loop, first, parallel=True)
-    if shapes.along:
-        inner_loops = _outer(shapes.results, index, body, parallel=False)
-    else:
-        inner_loops = _blocks(shapes.results, index, block, body, first, parallel=False)
-    return (For(c, 0, shapes.chunks, (*head, *inner_loops), 1, Tag.PARALLEL),)
+    """Lower a reduction with its epilogue: one kernel where a thread makes whole results, else two."""
+    kernels = _Kernels(group, home, shapes, make, width)
+    if shapes.is_single or _splits_by_result(shapes):
+        return [kernels.whole()]
+    temps = [Temp((shapes.chunks + 1, *shapes.results), d) for d in make(Bindings()).dtypes]  # one even for no element
+    return [kernels.parts(temps), kernels.join(temps)]
 
 
 def _splits_by_result(shapes: Shapes) -> bool:
@@ -338,21 +129,100 @@ def _splits_by_result(shapes: Shapes) -> bool:
     return count * (columns // 64) >= 4 if not shapes.along else count >= 4
 
 
-def _joined(
-    group: Group, home: Mapping[Expr, Group], shapes: Shapes, reduction: Reduction, temps: Sequence[Temp],
-    bindings: Bindings, width: int,
-) -> tuple[Stmt, ...]:  # fmt: skip
-    """Join the chunks' states pairwise in place, then compute what the group makes of the results."""
-    index = index_names(shapes.results)
-    states = [bindings.buffer(t, Access.INOUT, t.shape, t.dtype) for t in temps]
-    m, h, t = bindings.fresh("m"), bindings.fresh("h"), bindings.fresh("t")
-    count = Name(m, INT64)
-    half = Op("ashr", (Op("add", (count, Const(1, INT64)), INT64), Const(1, INT64)), INT64)
-    rest = bindings.fresh("n")
+class _Kernels:
+    """The kernels of one reduction."""
 
-    def tree(at: Indices, wrap: Callable[[list[Stmt]], list[Stmt]]) -> list[Stmt]:
-        first, second = _loads(states, (dim(t), *at), reduction), _loads(states, (dim(t) + dim(h), *at), reduction)
-        join = _writes(states, (dim(t), *at), reduction.combine(first, second), bindings)
+    def __init__(
+        self, group: Group, home: Mapping[Expr, Group], shapes: Shapes, make: Callable[[Bindings], Reduction],
+        width: int,
+    ) -> None:  # fmt: skip
+        self.group, self.home, self.shapes, self.make, self.width = group, home, shapes, make, width
+        self.index = index_names(shapes.results)
+
+    def _begin(self) -> None:
+        self.bindings = Bindings()
+        self.reduction = self.make(self.bindings)
+
+    def _epilogue(self, result: Value, env: Mapping[str, Size]) -> list[Stmt]:
+        return epilogue(self.group, self.home, self.bindings, result, env, self.shapes.results)
+
+    # -- one kernel ------------------------------------------------------------------------------------------------
+
+    def whole(self) -> Lowered:
+        """Reduce the whole axis for a result, or a block of them, and go on to what the group makes of it."""
+        self._begin()
+        if self.shapes.along:
+            body, arrays, place = self._whole_along()
+            result = self.reduction.finish(loads(arrays, place, self.reduction))
+            loops = outer(self.shapes.results, self.index, [*body, *self._epilogue(result, {})])
+            return self.bindings.finish("fold", loops)
+        first, p = self.bindings.fresh("c"), self.bindings.fresh("p")
+        body, arrays, place, block = self._whole_across(first, p)
+        result = self.reduction.finish(loads(arrays, place, self.reduction))
+        column = dim(first) + dim(p)
+        inner = within(column, self.shapes.results[-1], block, self._epilogue(result, {str(self.index[-1]): column}))
+        body.append(For(p, 0, block, tuple(inner), self.width, Tag.VECTOR))
+        loops = blocks(self.shapes.results, self.index, block, body, first, parallel=True)
+        return self.bindings.finish("fold", loops)
+
+    def _whole_along(self) -> tuple[list[Stmt], list[str], Indices]:
+        """Reduce for one result: the statements, and where the state lies."""
+        shapes = self.shapes
+        if shapes.is_single:
+            return *along(self.reduction, self.index, 0, shapes.size, shapes.size, self.bindings, self.width), (0,)
+        c, head, start, stop = self._chunk()
+        body, arrays = along(self.reduction, self.index, start, stop, shapes.size, self.bindings, self.width)
+        states, allocs = self._states(())
+        body += writes(states, (dim(c),), loads(arrays, (0,), self.reduction), self.bindings)
+        loop = For(c, 0, shapes.chunks, (*head, *body))
+        return [*allocs, self._empty(states, (), list), loop, *self._tree(states, (), list)], states, (0,)
+
+    def _whole_across(self, first: str, p: str) -> tuple[list[Stmt], list[str], Indices, int]:
+        """Reduce for a block of results from column `first` on, in lanes `p`."""
+        shapes, at = self.shapes, (*self.index[:-1], dim(first))
+        columns = shapes.results[-1]
+        if shapes.is_single:
+            body, arrays, block = across(self.reduction, at, 0, shapes.size, columns, self.bindings, self.width)
+            return body, arrays, (dim(p),), block
+        c, head, start, stop = self._chunk()
+        body, arrays, block = across(self.reduction, at, start, stop, columns, self.bindings, self.width)
+
+        def lanes_of(inner: list[Stmt]) -> list[Stmt]:
+            return [For(p, 0, block, tuple(inner), self.width, Tag.VECTOR)]
+
+        states, allocs = self._states((block,))
+        body += lanes_of(writes(states, (dim(c), dim(p)), loads(arrays, (dim(p),), self.reduction), self.bindings))
+        loop = For(c, 0, shapes.chunks, (*head, *body))
+        tree = self._tree(states, (dim(p),), lanes_of)
+        return [*allocs, self._empty(states, (dim(p),), lanes_of), loop, *tree], states, (0, dim(p)), block
+
+    def _states(self, shape: tuple[int, ...]) -> tuple[list[str], list[Stmt]]:
+        """Declare memory for the states of all chunks, one even for no element."""
+        dtypes = self.reduction.dtypes
+        names = [self.bindings.fresh("parts") for _ in dtypes]
+        size = (self.shapes.chunks + 1, *shape)
+        return names, [Alloc(n, d, size, Space.SCRATCH) for n, d in zip(names, dtypes, strict=True)]
+
+    # -- chunks and their tree -------------------------------------------------------------------------------------
+
+    def _chunk(self) -> tuple[str, list[Stmt], Size, Size]:
+        """Name a chunk, and say where it starts and stops."""
+        c, start = self.bindings.fresh("c"), self.bindings.fresh("from")
+        lets, stop = smaller(dim(start) + self.shapes.chunk, self.shapes.size, "to", self.bindings)
+        return c, [Let(start, Index(dim(c) * self.shapes.chunk)), *lets], dim(start), stop
+
+    def _empty(self, states: Sequence[str], at: Indices, wrap: Wrap) -> If:
+        """Begin the state of what has no chunk."""
+        begin: list[Stmt] = [Store(s, (0, *at), v) for s, v in zip(states, self.reduction.init, strict=True)]
+        return If(Op("eq", (Index(self.shapes.chunks), Const(0, INT64)), BOOL), tuple(wrap(begin)))
+
+    def _tree(self, states: Sequence[str], at: Indices, wrap: Wrap) -> list[Stmt]:
+        """Join the chunks' states pairwise in place."""
+        m, h, t = (self.bindings.fresh(name) for name in "mht")
+        count, rest = Name(m, INT64), self.bindings.fresh("n")
+        half = Op("ashr", (Op("add", (count, Const(1, INT64)), INT64), Const(1, INT64)), INT64)
+        first, second = (loads(states, (place, *at), self.reduction) for place in (dim(t), dim(t) + dim(h)))
+        join = writes(states, (dim(t), *at), self.reduction.combine(first, second), self.bindings)
         level: list[Stmt] = [
             Let(h, half),
             Let(rest, Op("sub", (count, Name(h, INT64)), INT64)),
@@ -360,22 +230,48 @@ def _joined(
             Set(m, Name(h, INT64)),
         ]
         more = Op("gt", (count, Const(1, INT64)), BOOL)
-        return [Local(m, Index(shapes.chunks)), While(more, tuple(level))]
+        return [Local(m, Index(self.shapes.chunks)), While(more, tuple(level))]
 
-    def final(at: Indices, env: Mapping[str, Size]) -> list[Stmt]:
-        result = reduction.finish(_loads(states, (0, *at), reduction))
-        return _epilogue(group, home, bindings, result, env, shapes.results)
+    # -- two kernels -----------------------------------------------------------------------------------------------
 
-    empty = [Store(s, (0, *index), v) for s, v in zip(states, reduction.init, strict=True)]
-    none = Op("eq", (Index(shapes.chunks), Const(0, INT64)), BOOL)
-    if not shapes.results:
-        guard = [If(none, tuple(empty))]
-        return (*guard, *tree((), lambda s: s), *final((), {}))
-    first, j = bindings.fresh("c"), str(index[-1])
-    lets, stop = smaller(dim(first) + 64, shapes.results[-1], "to", bindings)
+    def parts(self, temps: Sequence[Temp]) -> Lowered:
+        """Reduce every chunk to a state of its own; threads divide the chunks."""
+        self._begin()
+        shapes, index, bindings = self.shapes, self.index, self.bindings
+        outs = [bindings.buffer(t, Access.OUT, t.shape, t.dtype) for t in temps]
+        c, head, start, stop = self._chunk()
+        if shapes.along:
+            body, arrays = along(self.reduction, index, start, stop, shapes.size, bindings, self.width)
+            body += writes(outs, (dim(c), *index), loads(arrays, (0,), self.reduction), bindings)
+            loops = outer(shapes.results, index, body, parallel=False)
+        else:
+            first, p = bindings.fresh("c"), bindings.fresh("p")
+            at = (*index[:-1], dim(first))
+            body, arrays, block = across(
+                self.reduction, at, start, stop, shapes.results[-1], bindings, self.width
+            )  # fmt: skip
+            place = (dim(c), *index[:-1], dim(first) + dim(p))
+            write = writes(outs, place, loads(arrays, (dim(p),), self.reduction), bindings)
+            inner = within(place[-1], shapes.results[-1], block, write)
+            body.append(For(p, 0, block, tuple(inner), self.width, Tag.VECTOR))
+            loops = blocks(shapes.results, index, block, body, first, parallel=False)
+        return bindings.finish("chunk", [For(c, 0, shapes.chunks, (*head, *loops), 1, Tag.PARALLEL)])
 
-    def vector(inner: list[Stmt]) -> list[Stmt]:
-        return [For(j, dim(first), stop, tuple(inner), width, Tag.VECTOR)]
+    def join(self, temps: Sequence[Temp]) -> Lowered:
+        """Join the chunks' states, then compute what the group makes of the results."""
+        self._begin()
+        shapes, index, bindings = self.shapes, self.index, self.bindings
+        states = [bindings.buffer(t, Access.INOUT, t.shape, t.dtype) for t in temps]
+        result = self.reduction.finish(loads(states, (0, *index), self.reduction))
+        if not shapes.results:
+            body = [self._empty(states, (), list), *self._tree(states, (), list), *self._epilogue(result, {})]
+            return bindings.finish("join", body)
+        first, j = bindings.fresh("c"), str(index[-1])
+        lets, stop = smaller(dim(first) + 64, shapes.results[-1], "to", bindings)
 
-    body = [*lets, If(none, tuple(vector(list(empty)))), *tree(index, vector), *vector(final(index, {}))]
-    return _blocks(shapes.results, index, 64, body, first, parallel=True)
+        def vector(inner: list[Stmt]) -> list[Stmt]:
+            return [For(j, dim(first), stop, tuple(inner), self.width, Tag.VECTOR)]
+
+        empty, tree = self._empty(states, index, vector), self._tree(states, index, vector)
+        body = [*lets, empty, *tree, *vector(self._epilogue(result, {}))]
+        return bindings.finish("join", blocks(shapes.results, index, 64, body, first, parallel=True))

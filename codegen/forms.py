@@ -13,6 +13,7 @@ from codegen.elements import Lowered, Operand, Temp
 from codegen.group import Group
 from codegen.lower import Homes, lower
 from codegen.machine import Machine
+from codegen.nest import map_kernel
 from codegen.reach import is_memory
 from codegen.verify import verify
 from symgrad.expr import Expr, attributes, topological
@@ -26,11 +27,16 @@ class Forms:
         self.machine, self.options = machine, options
         self._known: dict[Any, tuple[list[Expr], list[Lowered]]] = {}
 
-    def lower(self, group: Group, home: Homes) -> list[Lowered]:
-        """Give the kernels of a group, made anew only where no group of its form has been met."""
+    def lower(self, group: Group, home: Homes, by_rows: bool = False) -> list[Lowered]:
+        """Give the kernels of a group, made anew only where no group of its form has been met.
+
+        With `by_rows` a group without a reduction gets loops over rows even where memory needs none.
+        """
         form, nodes = form_of(group, home)
+        form = form, by_rows
         if form not in self._known:
-            made = lower(group, home, self.machine, self.options)
+            lowered = [map_kernel(group, home, self.machine, by_rows=True)] if by_rows else None
+            made = lowered or lower(group, home, self.machine, self.options)
             if self.options.check:
                 for item in made:
                     verify(item.kernel)

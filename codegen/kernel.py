@@ -15,11 +15,12 @@ import numpy as np
 
 from codegen.elements import Operand
 from codegen.memory import aligned_empty
-from codegen.pipeline import Compiled, Step
+from codegen.pipeline import Compiled
 from codegen.places import ARENA, MemoryPlan, Places, operand_bytes, plan_memory
 from codegen.poison import READ, READ_WRITE, Fence
 from codegen.program import Launch, Loop, Record, Table, encode
 from codegen.scratch import scratch_bytes
+from codegen.step import Step
 from codegen.threads import Status, team
 from symgrad.buffers import ALIGNMENT
 from symgrad.expr import Buffer, Expr, Parameter

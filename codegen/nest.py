@@ -70,11 +70,14 @@ def _is_one(size: Size) -> bool:
     return isinstance(size, int) and size == 1
 
 
-def map_kernel(group: Group, home: Mapping[Expr, Group], machine: Machine) -> Lowered:
-    """Lower a group without a reduction: one loop nest that computes and stores every result."""
+def map_kernel(group: Group, home: Mapping[Expr, Group], machine: Machine, by_rows: bool = False) -> Lowered:
+    """Lower a group without a reduction: one loop nest that computes and stores every result.
+
+    One loop serves for all axes where memory allows it, but for `by_rows`.
+    """
     domain = squeezed(group.domain)
     width = lanes(machine, group_dtypes(group))
-    flat = len(domain) > 1 and _is_flat(group, home, domain)
+    flat = len(domain) > 1 and not by_rows and _is_flat(group, home, domain)
     bindings = Bindings()
     total = (product(domain),) if flat else domain
     index = index_names(domain)

@@ -148,7 +148,7 @@ def _merge(item: Item, keys: Array, runs: Array, merged: Array, first: Size, wid
         x, y = keys.at(dim(a.name)), keys.at(dim(b.name))
         sooner = _before(x, y) if item.root.attrs["descending"] else _before(y, x)
         none_left = op("ge", left, Index(middle))
-        let_takes, takes = item.bound("b", op("and", op("lt", right, Index(stop)), op("or", none_left, sooner)))
+        let_takes, takes = item.bound("t", op("and", op("lt", right, Index(stop)), op("or", none_left, sooner)))
         return [
             let_left, let_right, let_a, let_b, let_takes, merged.put(op("select", takes, b, a), at),
             Set(left.name, op("select", takes, left, op("add", left, integer(1)))),

@@ -10,6 +10,7 @@ their launches and what each buffer is bound to. `codegen.kernel` binds it to di
     group      graph -> groups                                       group.py
     arrange    groups -> ordered groups, updates in place            arrange.py
     lower      group -> kernels of the loop IR                       lower.py
+    rows       launches over the same rows -> one                    rows.py
     verify     kernel -> the same, or an error                       verify.py
     emit       kernel -> LLVM IR                                     emit.py
     compile    LLVM IR -> object, objects -> library                 jit.py
@@ -25,17 +26,18 @@ from dataclasses import dataclass, replace
 from codegen.arrange import Plan, arrange
 from codegen.cost import work
 from codegen.dump import dump
-from codegen.elements import Operand
 from codegen.emit import emit
 from codegen.expand import expand
 from codegen.forms import Forms
 from codegen.group import Group, group
 from codegen.guards import Guard, find_guards
-from codegen.ir import Access, Kernel
+from codegen.ir import Kernel
 from codegen.jit import Library, link
 from codegen.machine import Machine, machine, runnable
 from codegen.objects import object_of
 from codegen.reach import is_literal, is_memory
+from codegen.rows import join_rows
+from codegen.step import Step
 from codegen.text import print_kernel
 from symgrad import side
 from symgrad.errors import CompileError
@@ -43,28 +45,8 @@ from symgrad.expr import Expr, Parameter
 from symgrad.ops.body import inline
 from symgrad.ops.row import ROWS
 from symgrad.options import Options
-from symgrad.shape import Size
 
 Updates = Sequence[tuple[Parameter, Expr]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One launch: a kernel, what its buffers are bound to, its estimated work, and whether it may stop the run.
-
-    `group` is what it computes, alone or together with the launches beside it that have the same group.
-    """
-
-    kernel: Kernel
-    operands: tuple[Operand, ...]
-    cost: Size
-    is_guard: bool
-    group: Group
-
-    @property
-    def stored(self) -> tuple[Operand, ...]:
-        """List what the launch writes."""
-        return tuple(o for o, b in zip(self.operands, self.kernel.buffers, strict=True) if b.access is not Access.IN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +105,8 @@ def compile_graph(
     dump("group", lambda: "\n".join(map(describe_group, plan.groups)))
     forms = Forms(target, options)
     steps = [step for g in plan.groups for step in _lowered(g, plan, forms, set(flags))]
+    if options.fuse:
+        steps = join_rows(steps, forms, home, {*results, *flags, *updated}, updated)
     kernels = {s.kernel.name: s.kernel for s in steps}
     dump("lower", lambda: "\n".join(map(print_kernel, kernels.values())))
     dump("emit", lambda: "\n".join(emit(k, target) for k in kernels.values()))

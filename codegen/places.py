@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from codegen.elements import Operand
 from codegen.ir import Access
 from codegen.memory import Lifetime, peak, plan
-from codegen.pipeline import Compiled, Step
+from codegen.pipeline import Compiled
 from codegen.program import STATUS, Arg, Launch, Loop, Record, epochs
 from codegen.scratch import scratch_bytes
+from codegen.step import Step
 from symgrad.expr import Buffer, Expr, Parameter
 from symgrad.shape import evaluate, product
 

@@ -24,9 +24,9 @@ from codegen.contraction import roles_of
 from codegen.elements import Operand
 from codegen.group import Group
 from codegen.ir import Access
-from codegen.pipeline import Step
 from codegen.reach import base
 from codegen.scalars import PRIMITIVES
+from codegen.step import Step
 from symgrad.expr import Expr, literal
 from symgrad.notation import Call, Formula, Num, parse
 from symgrad.ops.row import ROWS, row_of
@@ -194,12 +194,13 @@ SEQUENTIAL: dict[str, Callable[[Expr], tuple[Size, Size]]] = {
 
 
 def _moved(step: Step, inside: set[Expr], home: Mapping[Expr, Group]) -> tuple[Size, Size]:
-    """Count the bytes that a launch reads and writes."""
+    """Count the bytes that a launch reads and writes; what it reads of its own results has not left the cache."""
     read: dict[Operand, Size] = {}
     written: dict[Operand, Size] = {}
+    made = {o for o, b in zip(step.operands, step.kernel.buffers, strict=True) if b.access is Access.OUT}
     for operand, buffer in zip(step.operands, step.kernel.buffers, strict=True):
         size = product(operand.shape) * operand.dtype.size
-        if buffer.access is not Access.OUT:
+        if buffer.access is not Access.OUT and operand not in made:
             read[operand] = size if not isinstance(operand, Expr) else _gathered(operand, inside, home, size)
         if buffer.access is not Access.IN:
             written[operand] = size

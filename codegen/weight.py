@@ -47,12 +47,12 @@ def divides(body: tuple[Stmt, ...]) -> bool:
     """
     return any(
         isinstance(node, Op) and node.name in SLOW and node.dtype.is_float
-        for stmt in statements(body) for value in values(stmt) for node in _walk([value])
+        for stmt in statements(body) for value in values(stmt) for node in subvalues([value])
     )  # fmt: skip
 
 
-def _walk(roots: Iterable[Value]) -> Iterator[Value]:
-    """Walk all values below these, each once."""
+def subvalues(roots: Iterable[Value]) -> Iterator[Value]:
+    """Walk values and all that they are made of, each once."""
     seen: set[int] = set()
     stack = list(roots)
     while stack:
@@ -65,7 +65,7 @@ def _walk(roots: Iterable[Value]) -> Iterator[Value]:
 
 def _operations(roots: Iterable[Value]) -> int:
     total = 0
-    for node in _walk(roots):
+    for node in subvalues(roots):
         if isinstance(node, Op):
             is_primitive = admits(node.name, dtype_of(node.args[0]))
             total += 1 if is_primitive else _of_function(node.name, node.dtype, len(node.args))

@@ -23,7 +23,8 @@ from codegen import meaning
 from codegen.expand import expand
 from codegen.ir import Access
 from codegen.kernel import bind
-from codegen.pipeline import Compiled, Step
+from codegen.pipeline import Compiled
+from codegen.step import Step
 from codegen.vecmath import MATH
 from symgrad.expr import Expr, Parameter
 from symgrad.inspection.subject import Subject

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from codegen.elements import Operand
 from codegen.expand import expand
 from codegen.guards import Guard
-from codegen.pipeline import Step
+from codegen.step import Step
 from symgrad import side
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.inspection.subject import Subject, stored_nodes

@@ -16,8 +16,8 @@ import numpy as np
 
 from codegen.kernel import bind_launches
 from codegen.peak import peak_flops
-from codegen.pipeline import Step
 from codegen.program import Table as LaunchTable
+from codegen.step import Step
 from codegen.threads import team
 from symgrad.buffers import aligned_copy
 from symgrad.dtypes import DType
