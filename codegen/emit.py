@@ -37,6 +37,7 @@ from codegen.ir import (
 from codegen.machine import Machine
 from codegen.scratch import scratch_offsets, statements, values
 from codegen.signature import dtype_of
+from codegen.turn import square
 from codegen.weight import is_heavy
 from codegen.writer import MEMORY, TYPES, Val, Writer, typed
 from symgrad.dtypes import INT64
@@ -46,6 +47,7 @@ from symgrad.shape import Size, dim, product
 PARAMETERS = "ptr %args, ptr %dims, i64 %lo, i64 %hi, ptr %scratch"
 # Without `no-builtins` LLVM makes calls to memset and memcpy out of loops.
 ATTRIBUTES = 'nounwind "no-builtins"'
+Chunk = Callable[[Lane, str | None, Scope], None]  # writes iterations that run at once: which, those that take part
 MOST_CHUNKS = 8  # of a vector loop that are written one by one
 
 
@@ -182,29 +184,62 @@ class _Emitter:
 
     def vector(self, stmt: For, scope: Scope) -> None:
         """Write chunks of `step` lanes: heavy ones, or many that name no registers, in a loop, others one by one."""
+
+        def chunk(lane: Lane, mask: str | None, inner: Scope) -> None:
+            inner = inner.child()
+            inner.indices.lane, inner.mask = lane, mask
+            self.block(stmt.body, inner)
+
+        def in_loop(chunks: int) -> bool:
+            is_long = chunks > MOST_CHUNKS and not _names_registers(stmt.body, scope)
+            return is_heavy(stmt.body, chunks) or is_long
+
+        self.chunks(stmt, scope, in_loop, chunk)
+
+    def turned(self, stmt: For, scope: Scope) -> None:
+        """Write squares of `step` x `step`, the last of a row or column masked."""
+        (inner,) = stmt.body
+        assert isinstance(inner, For)
+        (copied,) = inner.body
+        assert isinstance(copied, Store)
+
+        def squares(across: Lane, rows: str | None, scope: Scope) -> None:
+            def write(along: Lane, columns: str | None, scope: Scope) -> None:
+                square(copied, (across, rows), (along, columns), scope)
+
+            self.chunks(inner, scope, lambda chunks: chunks > 2, write)
+
+        self.chunks(stmt, scope, lambda chunks: chunks > 1, squares)
+
+    def chunks(self, stmt: For, scope: Scope, in_loop: Callable[[int], bool], write: Chunk) -> None:
+        """Cut a loop into chunks of `step` iterations, which a loop or separate instructions `write`."""
         start, stop = (scope.indices.resolved(end) for end in (stmt.start, stmt.stop))
         extent = stop - start
         if not isinstance(extent, int):
-            return self.vector_loop(stmt, scope)
-        looped, chunks = 0, extent // stmt.step
-        if is_heavy(stmt.body, chunks) or (chunks > MOST_CHUNKS and not _names_registers(stmt.body, scope)):
+            return self.cut(stmt, scope, write)
+        looped = 0
+        if in_loop(extent // stmt.step):
             looped = extent - extent % stmt.step
             ends = self.index(start, scope), self.index(start + looped, scope)
-            self.counted(stmt.var, *ends, stmt.step, scope, lambda inner: self.chunk(stmt, dim(stmt.var), None, inner))
+            lane = Lane(stmt.var, stmt.step, dim(stmt.var))
+            self.counted(stmt.var, *ends, stmt.step, scope, lambda inner: write(lane, None, inner))
         for first in range(looped, extent, stmt.step):
             left = min(stmt.step, extent - first)
             mask = None if left == stmt.step else _constant_mask(left, stmt.step)
-            self.chunk(stmt, start + first, mask, scope)
+            write(Lane(stmt.var, stmt.step, start + first), mask, scope)
+        return None
 
-    def vector_loop(self, stmt: For, scope: Scope) -> None:
+    def cut(self, stmt: For, scope: Scope, write: Chunk) -> None:
+        """Cut a loop whose length is not known before it runs: whole chunks in a loop, and a masked one."""
         out, width = self.out, stmt.step
+        lane = Lane(stmt.var, width, dim(stmt.var))
         start, stop = (self.index(end, scope) for end in (stmt.start, stmt.stop))
         difference = out.value(f"sub i64 {stop}, {start}")
         count = out.value(f"call i64 @llvm.smax.i64(i64 {difference}, i64 0)")
         rest = out.value(f"urem i64 {count}, {width}")
         whole = out.value(f"sub i64 {count}, {rest}")
         middle = out.value(f"add i64 {start}, {whole}")
-        self.counted(stmt.var, start, middle, width, scope, lambda inner: self.chunk(stmt, dim(stmt.var), None, inner))
+        self.counted(stmt.var, start, middle, width, scope, lambda inner: write(lane, None, inner))
         tail, done = out.label(f"{stmt.var}.tail"), out.label(f"{stmt.var}.done")
         out.branch(out.value(f"icmp ne i64 {rest}, 0"), tail, done)
         out.open(tail)
@@ -213,16 +248,9 @@ class _Emitter:
         mask = out.value(f"icmp ult <{width} x i32> <{numbers}>, {narrow}", "mask")
         inner = scope.child()
         inner.indices.bound[stmt.var] = Val(middle)
-        self.chunk(stmt, dim(stmt.var), mask, inner)
+        write(lane, mask, inner)
         out.jump(done)
         out.open(done)
-
-    def chunk(self, stmt: For, base: Size, mask: str | None, scope: Scope) -> None:
-        """Write the body of a vector loop once, for the lanes base, base + 1 ..."""
-        inner = scope.child()
-        inner.indices.lane = Lane(stmt.var, stmt.step, base)
-        inner.mask = mask
-        self.block(stmt.body, inner)
 
     def branch(self, stmt: If, scope: Scope) -> None:
         cond = evaluate(stmt.cond, scope)
@@ -309,6 +337,7 @@ _LOOPS: dict[Tag, Callable[[_Emitter, For, Scope], None]] = {
     Tag.PARALLEL: _Emitter.parallel,
     Tag.UNROLL: _Emitter.unrolled,
     Tag.VECTOR: _Emitter.vector,
+    Tag.TURN: _Emitter.turned,
 }
 
 

@@ -4,14 +4,16 @@ In: a group whose root is a Contraction with rows and columns. Out: its kernel. 
 
     for m: for n: acc = 0; for k: acc = fma(left[m, k], right[k, n], acc); out[m, n] = epilogue(acc)
 
-Every result is one chain of fused products over k, cut into chunks of `K_CHUNK` that are added in order: tile, packing,
-threads and vector width change no bit. What adding the chunks rounds off is added at the end, so the error does not
-grow beyond a chunk's. A panel of `right` is packed where its rows are not contiguous, or so far apart that they fall
-into the same cache sets. It must not know operators.
+Where few columns are left beyond the last whole tile, these have a tile of their own, narrower and higher. Every result
+is one chain of fused products over k, cut into chunks of `K_CHUNK` that are added in order: tile, packing, threads and
+vector width change no bit. What adding the chunks rounds off is added at the end, so the error does not grow beyond a
+chunk's. A panel of `right` is packed where its rows are not contiguous, or so far apart that they fall into the same
+cache sets. It must not know operators.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 
 from codegen.contraction import Homes, Roles, contraction_fold, multiply_add, roles_of, zero
@@ -65,6 +67,9 @@ class _Tiles:
         self.packed = self._packs(options)
         self.panel = self.bindings.fresh("panel")
         self.by_columns = not isinstance(self.columns, int) or self.columns >= 2 * self.tile_columns
+        self.is_exact = self._divides(self.columns, self.tile_columns)
+        self.narrow: _Tiles | None = None
+        self.narrow = self._narrowed()
 
     def _tile(self, machine: Machine, options: Options) -> tuple[int, int]:
         """Give the rows and columns of the register tile: the machine's, or one vector wide for few columns."""
@@ -74,6 +79,18 @@ class _Tiles:
         elif isinstance(self.columns, int) and self.columns <= self.width:
             rows, vectors = rows * vectors, 1
         return (min(rows, self.rows) if isinstance(self.rows, int) and self.rows else rows), vectors * self.width
+
+    def _narrowed(self) -> _Tiles | None:
+        """Give the tile for the last columns: one vector wide, where they fit one; then no wide tile is cut."""
+        rows = self.tile_rows * (self.tile_columns // self.width)
+        if not isinstance(self.columns, int) or not 0 < self.columns % self.tile_columns <= self.width:
+            return None
+        if rows == self.tile_rows or (isinstance(self.rows, int) and self.rows < rows):
+            return None
+        narrow = copy.copy(self)
+        narrow.tile_rows, narrow.tile_columns, narrow.panel = rows, self.width, self.bindings.fresh("panel")
+        narrow.is_exact, self.is_exact = self._divides(self.columns, self.width), True
+        return narrow
 
     def _packs(self, options: Options) -> bool:
         if self.roles.right.stride(self.n, self.home) != 1:
@@ -93,8 +110,7 @@ class _Tiles:
         inside = bool(self.outer)
         tag = Tag.SERIAL if inside else Tag.PARALLEL
         if self.by_columns:
-            tiles = self._row_tiles(row, 0, self.rows, dim(column))
-            body = self._columns(column, [*self._pack(dim(column)), *tiles], tag)
+            body = self._columns(column, self._panel(row, 0, self.rows, dim(column)), tag)
         else:
             body = self._row_blocks(row, column, tag)
         for position, label in enumerate(reversed(self.outer)):
@@ -108,12 +124,20 @@ class _Tiles:
     def _row_blocks(self, row: str, column: str, tag: Tag) -> list[Stmt]:
         """Split few columns by blocks of rows; a block packs its own panel."""
         block = self.bindings.fresh("i")
-        size = self.tile_rows * (ROW_BLOCK if self.packed else 1)
+        rows = self.tile_rows if self.narrow is None else self.narrow.tile_rows  # whole tiles of both kinds
+        size = rows * (ROW_BLOCK if self.packed else 1)
         last = self.bindings.fresh("to")
         stop = Let(last, Op("min", (Index(dim(block) + size), Index(self.rows)), INT64))
-        tiles = self._row_tiles(row, dim(block), dim(last), dim(column))
-        inner = self._columns(column, [*self._pack(dim(column)), *tiles], Tag.SERIAL)
+        inner = self._columns(column, self._panel(row, dim(block), dim(last), dim(column)), Tag.SERIAL)
         return [For(block, 0, self.rows, (stop, *inner), size, tag)]
+
+    def _panel(self, row: str, start: Size, stop: Size, column: Size) -> list[Stmt]:
+        """Compute some rows of the columns from one on that a tile has."""
+        body = [*self._pack(column), *self._row_tiles(row, start, stop, column)]
+        if self.narrow is None:
+            return body
+        is_wide = Op("lt", (Index(column + self.width), Index(self.columns)), BOOL)
+        return [If(is_wide, tuple(body), tuple(self.narrow._panel(row, start, stop, column)))]
 
     # -- the panel -------------------------------------------------------------------------------------------------
 
@@ -127,17 +151,29 @@ class _Tiles:
         """Copy a panel of `right` into contiguous rows, zero beyond the last column."""
         if not self.packed:
             return []
-        p = self.bindings.fresh("p")
-        place = (self.k, dim(p))
+        p, to = self.bindings.fresh("p"), self.bindings.fresh("to")
         env = {**self.inside, self.n: column + dim(p)}
-        copy: list[Stmt] = [Store(self.panel, place, self.roles.right.load(self._elements(), env))]
-        if not self._divides(self.columns, self.tile_columns):
-            inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)
-            copy = [Store(self.panel, place, zero(self.dtype)), If(inside, tuple(copy))]
-        body: list[Stmt] = [For(p, 0, self.tile_columns, tuple(copy), self.width, Tag.VECTOR)]
-        if self.roles.summed is not None:
-            body = [For(str(self.k), 0, self.depth, tuple(body))]
-        return [Alloc(self.panel, self.dtype, (self.depth, self.tile_columns), Space.SCRATCH), *body]
+        value = self.roles.right.load(self._elements(), env)
+        tag = Tag.TURN if isinstance(value, Load) and self._is_contiguous_in_depth() else Tag.SERIAL
+
+        def filled(value: Value, stop: Size, tag: Tag) -> Stmt:
+            row = For(p, 0, stop, (Store(self.panel, (self.k, dim(p)), value),), self.width, Tag.VECTOR)
+            if self.roles.summed is None:
+                return row
+            return For(str(self.k), 0, self.depth, (row,), self.width if tag is Tag.TURN else 1, tag)
+
+        panel = Alloc(self.panel, self.dtype, (self.depth, self.tile_columns), Space.SCRATCH)
+        if self.is_exact:
+            return [panel, filled(value, self.tile_columns, tag)]
+        columns = Op("min", (Index(self.columns - column), Index(self.tile_columns)), INT64)
+        is_cut = Op("lt", (Index(dim(to)), Index(self.tile_columns)), BOOL)
+        clear = filled(zero(self.dtype), self.tile_columns, Tag.SERIAL)
+        return [panel, Let(to, columns), If(is_cut, (clear,)), filled(value, dim(to), tag)]
+
+    def _is_contiguous_in_depth(self) -> bool:
+        """Tell whether neighbours in `right` are summed over: squares of it are then turned where panels are packed."""
+        summed = self.roles.summed
+        return summed is not None and self.roles.right.stride(summed, self.home) == 1
 
     @staticmethod
     def _divides(size: Size, tile: int) -> bool:
@@ -280,7 +316,7 @@ class _Tiles:
         if self.packed:
             return [], Load(self.panel, (self.k, dim(p)), self.dtype)
         value = self.roles.right.load(elements, {**self.inside, self.n: column + dim(p)})
-        if self._divides(self.columns, self.tile_columns):
+        if self.is_exact:
             return [], value
         edge = self.bindings.fresh("edge")
         inside = Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL)
@@ -317,7 +353,7 @@ class _Tiles:
             body: tuple[Stmt, ...] = (
                 Let(name, Load(acc, (r, dim(p)), self.dtype)), *elements.stores(index_names(results), results)
             )  # fmt: skip
-            if not self._divides(self.columns, self.tile_columns):
+            if not self.is_exact:
                 body = (If(Op("lt", (Index(column + dim(p)), Index(self.columns)), BOOL), body),)
             columns = self._each_column(p, *body)
             if self._divides(self.rows, self.tile_rows):

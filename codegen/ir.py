@@ -25,6 +25,12 @@ class Tag(enum.StrEnum):
     PARALLEL = "parallel"  # split among threads; only the outermost loop of a kernel
     UNROLL = "unroll"  # written out; constant bounds
     VECTOR = "vector"  # `step` iterations at a time as lanes, the rest masked; constant bounds are written out
+    TURN = "turn"  # around a vector loop that copies: squares of `step` x `step` are transposed in registers
+
+    @property
+    def is_wide(self) -> bool:
+        """Tell whether the loop means its iterations one by one, and `step` says how many of them run at once."""
+        return self in (Tag.VECTOR, Tag.TURN)
 
 
 class Space(enum.StrEnum):
@@ -157,7 +163,8 @@ class For:
     """Run the body for `var` in start, start + step, ... < stop.
 
     SERIAL, PARALLEL and UNROLL loops advance by `step`. A VECTOR loop means `for var in start..stop` one by one; `step`
-    is the number of lanes. Inside it an `If` on a varying condition masks; inner loops have uniform bounds.
+    is the number of lanes. Inside it an `If` on a varying condition masks; inner loops have uniform bounds. So does a
+    TURN loop, in which a VECTOR loop with as many lanes stores elements of another array and does nothing else.
     """
 
     var: str

@@ -28,7 +28,6 @@ from codegen.ir import (
     Set,
     Stmt,
     Store,
-    Tag,
     Value,
     While,
 )
@@ -83,7 +82,7 @@ class _Run:
             case Alloc(name, dtype, shape):
                 env[name] = np.empty(self.index(shape, env), dtype.numpy)
             case For(var, start, stop, body, step, tag):
-                every = 1 if tag is Tag.VECTOR else step  # the step of a vector loop is a number of lanes
+                every = 1 if tag.is_wide else step
                 for position in range(self.size(start, env), self.size(stop, env), every):
                     env[var] = position
                     self.block(body, env)

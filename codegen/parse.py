@@ -162,7 +162,7 @@ class _Reader:
         stop = line.size()
         step = line.integer() if line.accept("by") else 1
         tag = Tag.SERIAL if line.next.text == ":" else line.choice(Tag, "loop tag")
-        if tag is Tag.VECTOR:
+        if tag.is_wide:
             line.expect("(")
             step = line.integer()
             line.expect(")")

@@ -111,8 +111,8 @@ def _block(body: Sequence[Stmt], depth: int) -> Iterator[str]:
 
 def _loop(stmt: For) -> str:
     head = f"for {stmt.var} in {stmt.start}..{stmt.stop}"
-    if stmt.tag is Tag.VECTOR:
-        return f"{head} vector({stmt.step}):"
+    if stmt.tag.is_wide:
+        return f"{head} {stmt.tag}({stmt.step}):"
     step = f" by {stmt.step}" if stmt.step != 1 else ""
     tag = f" {stmt.tag}" if stmt.tag is not Tag.SERIAL else ""
     return f"{head}{step}{tag}:"

@@ -232,10 +232,27 @@ class _Verifier:
             inner.vector = stmt
             if isinstance(stmt.stop - stmt.start, int):
                 inner.pinned[stmt.var] = stmt.start
+        if stmt.tag is Tag.TURN:
+            self.turned(stmt, scope)
         if names(stmt.start).isdisjoint(scope.pinned) and names(stmt.stop).isdisjoint(scope.pinned):
             inner.ranges[stmt.var] = (stmt.start, stmt.stop - 1)
         self.declare(stmt.var, _Meaning(kind, varying=kind == "lane"), inner)
         self.block(stmt.body, inner)
+
+    def turned(self, stmt: For, scope: _Scope) -> None:
+        """Check that a loop only copies squares from one array to another."""
+        if scope.vector:
+            self.fail("squares are turned in a vector loop")
+        match stmt.body:
+            case (For(body=(Store(value=Load() as load) as store,)) as inner,):
+                if inner.tag is not Tag.VECTOR or inner.step != stmt.step:
+                    self.fail(f"no vector loop with {stmt.step} lanes stands in a loop that turns squares")
+                if stmt.var in names(inner.start) | names(inner.stop):
+                    self.fail(f"what is turned is no square: the inner loop depends on {stmt.var}")
+                if store.buffer == load.buffer:
+                    self.fail(f"{store.buffer} is turned in place")
+            case _:
+                self.fail("a loop that turns squares does more than copy")
 
     def condition(self, cond: Value, scope: _Scope) -> None:
         self.value(cond, scope)
