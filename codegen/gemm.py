@@ -22,6 +22,7 @@ from codegen.group import Group
 from codegen.ir import Alloc, For, If, Index, Let, Load, Name, Op, Space, Stmt, Store, Tag, Value
 from codegen.machine import Machine
 from codegen.nest import group_dtypes, lanes
+from codegen.panels import MANY_COLUMNS, LeftPanels, compete
 from codegen.reach import extents_of, index_names
 from codegen.weight import divides, is_heavy
 from symgrad.dtypes import BOOL, INT64
@@ -44,7 +45,7 @@ def contraction_kernels(group: Group, home: Homes, machine: Machine, options: Op
         return contraction_fold(group, home, machine, roles)
     if roles.out[-1] in roles.rows:
         roles = roles.swapped()
-    return [_Tiles(group, home, machine, options, roles).lower()]
+    return _Tiles(group, home, machine, options, roles).lower()
 
 
 class _Tiles:
@@ -68,6 +69,7 @@ class _Tiles:
         self.panel = self.bindings.fresh("panel")
         self.by_columns = not isinstance(self.columns, int) or self.columns >= 2 * self.tile_columns
         self.is_exact = self._divides(self.columns, self.tile_columns)
+        self.left = self._left_panels(machine, options)
         self.narrow: _Tiles | None = None
         self.narrow = self._narrowed()
 
@@ -79,6 +81,16 @@ class _Tiles:
         elif isinstance(self.columns, int) and self.columns <= self.width:
             rows, vectors = rows * vectors, 1
         return (min(rows, self.rows) if isinstance(self.rows, int) and self.rows else rows), vectors * self.width
+
+    def _left_panels(self, machine: Machine, options: Options) -> LeftPanels | None:
+        """Give panels of `left` where they are wanted, or would be read too slowly as they are, too often."""
+        few = isinstance(self.columns, int) and self.columns < MANY_COLUMNS
+        wanted = not few if options.packing is None else options.packing
+        if self.roles.summed is None or not self.by_columns or not wanted:
+            return None
+        if options.packing is None and not compete(self.roles, self.home, machine):
+            return None
+        return LeftPanels(self.roles, self.m, self.tile_rows * (self.tile_columns // self.width))
 
     def _narrowed(self) -> _Tiles | None:
         """Give the tile for the last columns: one vector wide, where they fit one; then no wide tile is cut."""
@@ -104,7 +116,7 @@ class _Tiles:
 
     # -- loops -----------------------------------------------------------------------------------------------------
 
-    def lower(self) -> Lowered:
+    def lower(self) -> list[Lowered]:
         """Write the loops: other axes, then column panels, then tiles of rows; the outermost is split among threads."""
         column, row = self.bindings.fresh("j"), self.bindings.fresh("i")
         inside = bool(self.outer)
@@ -116,7 +128,8 @@ class _Tiles:
         for position, label in enumerate(reversed(self.outer)):
             tag = Tag.PARALLEL if position == len(self.outer) - 1 else Tag.SERIAL
             body = [For(str(self.index[label]), 0, self.roles.sizes[label], tuple(body), 1, tag)]
-        return self.bindings.finish("product", body)
+        product = self.bindings.finish("product", body)
+        return [product] if self.left is None else [self.left.kernel(self.group, self.home, self.width), product]
 
     def _columns(self, column: str, body: Sequence[Stmt], tag: Tag) -> list[Stmt]:
         return [For(column, 0, self.columns, tuple(body), self.tile_columns, tag)]
@@ -303,8 +316,14 @@ class _Tiles:
         fetch, right = self._right(elements, p, column)
 
         def product(r: Size) -> list[Stmt]:
-            clamp = [] if exact else [Let(last, Op("min", (Index(row + r), Index(self.rows - 1)), INT64))]
-            left = self.roles.left.load(elements, {**env, self.m: row + r if exact else dim(last)})
+            clamp: list[Stmt] = []
+            if self.left is not None:
+                left = self.left.load(self.bindings, env, row, r)
+            elif exact:
+                left = self.roles.left.load(elements, {**env, self.m: row + r})
+            else:
+                clamp = [Let(last, Op("min", (Index(row + r), Index(self.rows - 1)), INT64))]
+                left = self.roles.left.load(elements, {**env, self.m: dim(last)})
             place = (r, dim(p))
             store = Store(acc, place, multiply_add(left, right, Load(acc, place, self.dtype), self.dtype))
             return [*clamp, self._each_column(p, store)]
