@@ -171,6 +171,7 @@ def _absorb(first: Group, second: Group, earlier: dict[Group, int], home: dict[E
     first.nodes += second.nodes
     first.stores += second.stores
     first.weight += second.weight
+    first.why |= second.why
     for node in second.stores:
         home[node] = first
     a, b = 1 << first.number, 1 << second.number

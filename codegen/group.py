@@ -12,6 +12,7 @@ starts. `codegen.arrange` merges and orders the groups. It must not know loops.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -39,11 +40,25 @@ MOST_JOINED = 128  # of those that join the group of a reduction
 FUNCTION_WEIGHT = 8  # of a node that becomes many instructions
 
 
+class Why(enum.StrEnum):
+    """Why a value is stored, and not computed where it is read."""
+
+    WANTED = "asked for"
+    UNFUSED = "nothing is fused"
+    REARRANGED = "no strides describe it as it is read"
+    FREELY = "read in another order than it is computed in"
+    SHARED = "computed once for all that read it"
+    OFTEN = "each element is read many times"
+    FULL = "what reads it computes enough"
+    ENDED = "read by what begins when this has ended"
+
+
 @dataclass(slots=True, eq=False)
 class Group:
     """A kernel to be: a reduction `root` or None, the elementwise `nodes` that joined it, and the nodes it `stores`.
 
-    `weight` is the sum over all elementwise nodes that it computes, those of its operands included.
+    `weight` is the sum over all elementwise nodes that it computes, those of its operands included; `why` has the
+    reason for each store.
     """
 
     number: int
@@ -52,6 +67,7 @@ class Group:
     nodes: list[Expr] = field(default_factory=list)
     stores: list[Expr] = field(default_factory=list)
     weight: int = 0
+    why: dict[Expr, Why] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<group {self.number}: {self.root.op if self.root is not None else 'map'}, stores {len(self.stores)}>"
@@ -212,13 +228,33 @@ class _Cut:
         if home is None and (stored or _is_kept(node, users, places) or self._is_full(places)):
             home = self._start(node.shape, None, 0)
             home.nodes.append(node)
-            self.home[node] = home
+            self._keep(node, home, users, places, wanted)
         elif home is not None and (stored or places != {home.number}):
-            self.home[node] = home
+            self._keep(node, home, users, places, wanted)
         self.places[node] = places if home is None else {home.number}
         if node not in self.member:
             for number in self.places[node]:
                 self.groups[number].weight += _weight(node)
+
+    def _keep(
+        self, node: Expr, home: Group, users: Sequence[tuple[Expr, Expr]], places: set[int], wanted: bool
+    ) -> None:  # fmt: skip
+        """Store a node, and note why: the first reason that holds."""
+        self.home[node] = home
+        home.why[node] = next(
+            why
+            for why, holds in (
+                (Why.WANTED, wanted),
+                (Why.UNFUSED, not self.fuse),
+                (Why.REARRANGED, node in self.layouts),
+                (Why.FREELY, any(_needs_memory(user, operand) for user, operand in users)),
+                (Why.ENDED, node in self.member),
+                (Why.SHARED, len(places) > 1),
+                (Why.OFTEN, any(_repeats(user, operand, node) for user, operand in users)),
+                (Why.FULL, True),
+            )
+            if holds
+        )
 
     def _is_full(self, places: Iterable[int]) -> bool:
         """Tell whether a group that would compute one node more has its fill."""

@@ -29,7 +29,7 @@ from codegen.dump import dump
 from codegen.emit import emit
 from codegen.expand import expand
 from codegen.forms import Forms
-from codegen.group import Group, group
+from codegen.group import Group, Why, group
 from codegen.guards import Guard, find_guards
 from codegen.ir import Kernel
 from codegen.jit import Library, link
@@ -145,7 +145,7 @@ def _with_copies(plan: Plan, home: dict[Expr, Group]) -> tuple[Plan, dict[Expr, 
             copy = ROWS["stop_gradient"](u.value)
         while copy in home:  # two parameters may take the same value
             copy = ROWS["stop_gradient"](copy)
-        new = Group(number, copy.shape, None, [copy], [copy])
+        new = Group(number, copy.shape, None, [copy], [copy], why={copy: Why.WANTED})
         home[copy] = new
         groups.append(new)
         reads[new] = (u.value,)

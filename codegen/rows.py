@@ -227,7 +227,9 @@ def _joined(
     nodes = [n for s in run.steps for n in ([] if s.group.root is None else [s.group.root]) + s.group.nodes]
     stores = [n for s in run.steps for n in s.group.stores if n not in local]
     first = run.steps[0].group
-    group = Group(first.number, first.domain, None, nodes, stores, sum(s.group.weight for s in run.steps))
+    weight_of_all = sum(s.group.weight for s in run.steps)
+    why = {node: s.group.why[node] for s in run.steps for node in s.group.stores if node not in local}
+    group = Group(first.number, first.domain, None, nodes, stores, weight_of_all, why)
     for node in local:
         home.pop(node, None)  # type: ignore[arg-type]
     home.update(dict.fromkeys(stores, group))

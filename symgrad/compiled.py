@@ -237,7 +237,7 @@ class Function:
 
     def as_text(self) -> str:
         """Give the loop IR: the launches in order with what each computes, then every kernel."""
-        return listing.as_text(self.subject, self._labels.launches)
+        return listing.as_text(self.subject, self._labels)
 
     def llvm_ir(self) -> str:
         """Give the LLVM IR of every kernel, before LLVM's passes."""
