@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from codegen.ahead import asked_ahead
 from codegen.elements import Bindings, Elements, Lowered
 from codegen.group import Group
 from codegen.ir import For, Index, Let, Op, Stmt, Tag
@@ -85,7 +86,7 @@ def map_kernel(group: Group, home: Mapping[Expr, Group], machine: Machine, by_ro
         group, home, bindings, flat=index_names(total)[0] if flat else None, extents=extents_of(index, domain)
     )
     body = nest(total, width, lambda _: elements.stores(index, domain), bindings)
-    return bindings.finish("map", body)
+    return bindings.finish("map", asked_ahead(body, bindings))
 
 
 def _is_flat(group: Group, home: Mapping[Expr, Group], domain: Shape) -> bool:
