@@ -36,7 +36,8 @@ TABLE = """
     7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath_gamma vecmath_root vecmath_sigmoid
     7 codegen vecmath weight
     7 codegen dims scalars philox reach group arrange guards
-    7 codegen elements step rename weave ahead nest reduction folds contraction panels gemm pieces item orders factors sequential lower forms
+    7 codegen elements step rename weave ahead nest reduction folds contraction panels product tile gemm dots
+    7 codegen pieces item orders factors sequential lower forms
     7 codegen cost expand rows
     7 codegen memory poison program walk
     7 codegen writer address arith access turn evaluate emit object_file jit store objects driver threads
