@@ -150,7 +150,7 @@ def product(a: np.ndarray, b: np.ndarray, turned: tuple[bool, bool], times: int,
     """Enter a product: all repetitions are one native call, which is what the kernel itself takes."""
     left, right = sg.symbol("a", a.shape), sg.symbol("b", b.shape)
     result = (left.mT if turned[0] else left) @ (right.mT if turned[1] else right)
-    bound = bind(sg.function([left, right], result).subject.compiled, {}, Iteration({}))
+    bound = bind(sg.function([left, right], result).executable, {}, Iteration({}))
     out = np.empty(tuple(int(n) for n in result.shape), np.float32)
 
     def run() -> Sample:

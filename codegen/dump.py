@@ -21,6 +21,11 @@ def dump(stage: str, text: Callable[[], str]) -> None:
         print(f"-- {stage} --\n{text()}", file=sys.stderr)
 
 
+def is_wanted() -> bool:
+    """Tell whether any stage was asked for; ValueError for one that there is not."""
+    return bool(_wanted())
+
+
 def _wanted() -> frozenset[str]:
     names = frozenset(n.strip() for n in os.environ.get("SYMGRAD_DUMP", "").split(",") if n.strip())
     for name in sorted(names - set(STAGES)):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from codegen import philox
 from codegen.group import Group
 from codegen.ir import Access, Buffer, Const, Index, Kernel, Let, Load, Name, Op, Stmt, Store, Value
+from codegen.operand import Operand
 from codegen.reach import is_literal, is_memory, operand_sites, reshaped, squeezed_index, strip
 from codegen.scalars import apply, cast, dtype_of
 from codegen.text import print_kernel
@@ -25,17 +26,6 @@ from symgrad.ops.structure import Cast, Coordinate, Gather, Indices, Layout, Map
 from symgrad.shape import Shape, Size, dim, names, product, simplify_with, substitute
 
 RootValue = Callable[[Indices], Value]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Temp:
-    """Memory between two kernels of one group."""
-
-    shape: Shape
-    dtype: DType
-
-
-Operand = Expr | Temp
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from codegen.elements import Bindings, Elements, Lowered, Temp
+from codegen.elements import Bindings, Elements, Lowered
 from codegen.group import Group
 from codegen.ir import (
     Access,
@@ -38,6 +38,7 @@ from codegen.ir import (
 )  # fmt: skip
 from codegen.machine import Machine
 from codegen.nest import group_dtypes, lanes, smaller
+from codegen.operand import Temp
 from codegen.reach import extents_of, index_names, squeezed
 from codegen.reduction import (
     Reduction,

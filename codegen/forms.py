@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from codegen.elements import Lowered, Operand, Temp
+from codegen.elements import Lowered
 from codegen.group import Group
 from codegen.lower import Homes, lower
 from codegen.machine import Machine
 from codegen.nest import map_kernel
+from codegen.operand import Operand, Temp
 from codegen.reach import is_memory
 from codegen.verify import verify
 from symgrad.expr import Expr, attributes, topological

@@ -1,8 +1,8 @@
-"""Binding: a compiled program, dimensions and arrays to a run.
+"""Binding: an executable, dimensions and arrays to a run.
 
-In: a `Compiled`, the values of its dimensions, the addresses of input and output arrays. Out: a `Bound`: launches with
-their arena, planned before the first run; a run rewrites a few addresses and starts the thread team. It must not know
-expressions beyond their identity, nor what arrays mean.
+In: an `Executable`, the values of its dimensions, the addresses of input and output arrays. Out: a `Bound`: launches
+with their arena, planned before the first run; a run rewrites a few addresses and starts the thread team. It must not
+know expressions beyond their identity, nor what arrays mean.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from codegen.elements import Operand
+from codegen.executable import Call, Executable
 from codegen.memory import aligned_empty
-from codegen.pipeline import Compiled
+from codegen.operand import Operand
 from codegen.places import ARENA, MemoryPlan, Places, operand_bytes, plan_memory
 from codegen.poison import READ, READ_WRITE, Fence
 from codegen.program import Launch, Loop, Record, Table, encode
-from codegen.scratch import scratch_bytes
-from codegen.step import Step
 from codegen.threads import Status, team
 from symgrad.buffers import ALIGNMENT
 from symgrad.expr import Buffer, Expr, Parameter
@@ -107,44 +105,44 @@ class Iteration:
     strides: Mapping[int, int]
 
 
-def bind(compiled: Compiled, dims: Mapping[str, int], iteration: Iteration | None = None) -> Bound:
+def bind(program: Executable, dims: Mapping[str, int], iteration: Iteration | None = None) -> Bound:
     """Plan the memory of a program for these dimensions; with an iteration it is a loop that `patch_loop` sets."""
-    places = Places(compiled, iteration.strides if iteration is not None else {})
-    memory = plan_memory(compiled, places, dims, iteration is not None)
+    places = Places(program, iteration.strides if iteration is not None else {})
+    memory = plan_memory(program, places, dims, iteration is not None)
     fences: dict[Operand, Fence] = {}
-    if compiled.poison:
-        fences = _fenced(compiled, places, dims, iteration is None)
+    if program.poison:
+        fences = _fenced(program, places, dims, iteration is None)
         places.addresses = {place: fence.address for place, fence in fences.items()}
-    records = _records(compiled, places, memory, dims)
-    program: list[Record] = [Loop(0, tuple(records), slot=LOOP)] if iteration is not None else records
-    table = encode(program, scratch=memory.scratch)
-    if compiled.poison:
-        return Bound(table, aligned_empty(0), compiled, _fences(compiled, places, fences, table))
+    records = _records(program, places, memory, dims)
+    whole: list[Record] = [Loop(0, tuple(records), slot=LOOP)] if iteration is not None else records
+    table = encode(whole, scratch=memory.scratch)
+    if program.poison:
+        return Bound(table, aligned_empty(0), program, _fences(program, places, fences, table))
     arena = aligned_empty(memory.size)
     table.patch(ARENA, arena.ctypes.data)
-    return Bound(table, arena, compiled)
+    return Bound(table, arena, program)
 
 
-def bind_launches(compiled: Compiled, dims: Mapping[str, int], parameters: Mapping[Parameter, np.ndarray]) -> Launches:
+def bind_launches(program: Executable, dims: Mapping[str, int], parameters: Mapping[Parameter, np.ndarray]) -> Launches:
     """Plan a program whose launches are run one by one, on other memory in place of its parameters'."""
-    places = Places(compiled)
-    memory = plan_memory(compiled, places, dims)
+    places = Places(program)
+    memory = plan_memory(program, places, dims)
     places.addresses = {p: array.ctypes.data for p, array in parameters.items()}
-    records = _records(compiled, places, memory, dims)
-    own = [evaluate(scratch_bytes(step.kernel), dims) for step in compiled.steps]
+    records = _records(program, places, memory, dims)
+    own = [evaluate(call.scratch, dims) for call in program.calls]
     tables = tuple(encode([record], scratch=scratch) for record, scratch in zip(records, own, strict=True))
     whole = encode(records, scratch=memory.scratch)
     arena = aligned_empty(memory.size)
     for table in (*tables, whole):
         table.patch(ARENA, arena.ctypes.data)
-    return Launches(tables, whole, (compiled, arena, dict(parameters)))
+    return Launches(tables, whole, (program, arena, dict(parameters)))
 
 
-def _fenced(compiled: Compiled, places: Places, dims: Mapping[str, int], with_slots: bool) -> dict[Operand, Fence]:
+def _fenced(program: Executable, places: Places, dims: Mapping[str, int], with_slots: bool) -> dict[Operand, Fence]:
     """Give every operand memory of its own between unmapped pages; a loop moves over its inputs and outputs."""
     fences: dict[Operand, Fence] = {}
-    for step in compiled.steps:
-        for operand in step.operands:
+    for call in program.calls:
+        for operand in call.operands:
             place = places.memory(operand)
             if place in fences or operand in places.flags or (operand in places.slots and not with_slots):
                 continue
@@ -160,13 +158,13 @@ def _named(operand: Operand) -> str:
     return label(operand) if isinstance(operand, Expr) else "a temporary"
 
 
-def _fences(compiled: Compiled, places: Places, memory: Mapping[Operand, Fence], table: Table) -> Fences:
+def _fences(program: Executable, places: Places, memory: Mapping[Operand, Fence], table: Table) -> Fences:
     """Sort the memory of a poisoned program by what happens to it around a run."""
-    written = {id(p) for p in compiled.updated.values()}
+    written = {id(p) for p in program.updated.values()}
     scratch = Fence("the scratch of a thread", table.block, ALIGNMENT)
     table.use_private(scratch.bytes)
     slots = {slot: memory[node] for node, slot in places.slots.items() if node in memory}
-    inputs = {slot: fence for slot, fence in slots.items() if slot < len(compiled.inputs)}
+    inputs = {slot: fence for slot, fence in slots.items() if slot < len(program.inputs)}
     results = {slot: fence for slot, fence in slots.items() if slot not in inputs}
     parameters = [
         (place.buffer.ctypes.data, fence, id(place) in written)
@@ -178,22 +176,21 @@ def _fences(compiled: Compiled, places: Places, memory: Mapping[Operand, Fence],
     return Fences(memory, [*owned, scratch], inputs, results, parameters)
 
 
-def _records(compiled: Compiled, places: Places, memory: MemoryPlan, dims: Mapping[str, int]) -> list[Record]:
+def _records(program: Executable, places: Places, memory: MemoryPlan, dims: Mapping[str, int]) -> list[Record]:
     offsets = memory.offsets
-    return [_launch(compiled, step, barrier, places, offsets, dims) for step, barrier in memory.steps]
+    return [_launch(program, call, barrier, places, offsets, dims) for call, barrier in memory.calls]
 
 
 def _launch(
-    compiled: Compiled, step: Step, barrier: bool, places: Places, offsets: Mapping[str | int, int],
+    program: Executable, call: Call, barrier: bool, places: Places, offsets: Mapping[str | int, int],
     dims: Mapping[str, int],
 ) -> Launch:  # fmt: skip
-    kernel = step.kernel
     return Launch(
-        function=compiled.library.address(kernel.name),
-        args=tuple(places.arg(o, offsets) for o in step.operands),
-        dims=tuple(dims[d] for d in kernel.dims),
-        tasks=evaluate(kernel.tasks, dims),
+        function=program.library.address(call.kernel),
+        args=tuple(places.arg(o, offsets) for o in call.operands),
+        dims=tuple(dims[d] for d in call.dims),
+        tasks=evaluate(call.tasks, dims),
         barrier=barrier,
-        guard=step.is_guard,
-        cost=evaluate(step.cost, dims),
+        guard=call.is_guard,
+        cost=evaluate(call.cost, dims),
     )

@@ -2,7 +2,7 @@
 
 In: a kernel, or LLVM IR, and a machine row. Out: object code, from this process's memory, from the user's store, or
 from LLVM. The key names everything that the code depends on: the kernel's text, the machine row, LLVM, and the sources
-that write LLVM IR. It must not know graphs.
+that write LLVM IR. What else is kept in the store has keys of the same kind (`full_key`). It must not know graphs.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from codegen.emit import emit
-from codegen.ir import Kernel
 from codegen.jit import LLVM_VERSION, OPTIMIZATION, compile_ir
 from codegen.machine import Machine
 from codegen.store import Store, key_of, open_store
-from codegen.text import print_kernel
 from symgrad.forks import hold_at_fork
+from symgrad.late import late
 from symgrad.started import STARTED
+
+if TYPE_CHECKING:
+    from codegen.emit import emit
+    from codegen.ir import Kernel
+    from codegen.text import print_kernel
+else:
+    emit = late("codegen.emit", "emit")
+    print_kernel = late("codegen.text", "print_kernel")
 
 KEPT: Final = 2 << 20  # bytes of objects that a process remembers: some 500 kernels
 
@@ -43,10 +49,10 @@ def object_of_ir(text: str, machine: Machine) -> bytes:
 
 
 def _known(text: str, machine: Machine, make: Callable[[], bytes]) -> bytes:
-    key = key_of(text, repr(machine), machine.triple, LLVM_VERSION, str(OPTIMIZATION), sources())
+    key = full_key(machine, text)
     image = _remembered(key)
     if image is None:
-        store = _store()
+        store = user_store()
         image = None if store is None else store.get(key)
         if image is None:
             image = make()
@@ -74,8 +80,13 @@ def _remember(key: str, image: bytes) -> bytes:
         return kept
 
 
+def full_key(machine: Machine, *parts: str) -> str:
+    """Make the key of what depends on these parts, on the machine row, on LLVM and on the sources."""
+    return key_of(*parts, repr(machine), machine.triple, LLVM_VERSION, str(OPTIMIZATION), sources())
+
+
 @functools.cache
-def _store() -> Store | None:
+def user_store() -> Store | None:
     """Open the user's store, once; it is not used where the sources may not be those that run."""
     return open_store() if sources() else None
 

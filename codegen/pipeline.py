@@ -1,7 +1,8 @@
 """The pipeline: expressions to a compiled program.
 
-In: inputs (symbols), outputs, new values of parameters, options. Out: a `Compiled`: linked kernels in the order of
-their launches and what each buffer is bound to. `codegen.kernel` binds it to dimensions and arrays, and runs it.
+In: inputs (symbols), outputs, new values of parameters, options. Out: a `Compiled`: the executable, linked kernels in
+the order of their launches and what each buffer is bound to, and what was made on the way to it. `codegen.kernel` binds
+the executable to dimensions and arrays, and runs it.
 
     stage      in -> out                                             file
     inline     graph -> graph without graphs inside nodes            symgrad/ops/body.py
@@ -27,14 +28,16 @@ from codegen.arrange import Plan, arrange
 from codegen.cost import work
 from codegen.dump import dump
 from codegen.emit import emit
+from codegen.executable import Executable
 from codegen.expand import expand
 from codegen.forms import Forms
 from codegen.group import Group, Why, group
 from codegen.guards import Guard, find_guards
 from codegen.ir import Kernel
-from codegen.jit import Library, link
+from codegen.jit import link
 from codegen.machine import Machine, machine, runnable
 from codegen.objects import object_of
+from codegen.operand import Operand
 from codegen.reach import is_literal, is_memory
 from codegen.rows import join_rows
 from codegen.step import Step
@@ -51,22 +54,19 @@ Updates = Sequence[tuple[Parameter, Expr]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """A program that any dimensions and arrays can be bound to.
+    """A compiled graph: the executable, and the nodes, groups and kernels from which it was made.
 
     `results` are the nodes that hold the outputs; `updated` maps the nodes that hold new values to the parameters in
-    whose memory they lie; `flags` lie in the status word; `home` gives the group of every stored node. With `poison`,
-    runs happen between unmapped pages.
+    whose memory they lie; `flags` lie in the status word; `home` gives the group of every stored node.
     """
 
-    inputs: tuple[Expr, ...]
+    executable: Executable
     results: tuple[Expr, ...]
     updated: dict[Expr, Parameter]
     flags: frozenset[Expr]
     guards: tuple[Guard, ...]
     steps: tuple[Step, ...]
-    library: Library
     machine: Machine
-    poison: bool
     home: Mapping[Expr, Group]
 
     @property
@@ -77,8 +77,11 @@ class Compiled:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """List the parameters that are read or written, in the order of the launches."""
-        read = (o for s in self.steps for o in s.operands if isinstance(o, Parameter))
-        return tuple(dict.fromkeys([*read, *self.updated.values()]))
+        return self.executable.parameters
+
+    def objects(self) -> dict[str, bytes]:
+        """Map the names of kernels to their object code."""
+        return {name: object_of(kernel, self.machine) for name, kernel in self.kernels.items()}
 
 
 def compile_graph(
@@ -111,9 +114,12 @@ def compile_graph(
     dump("lower", lambda: "\n".join(map(print_kernel, kernels.values())))
     dump("emit", lambda: "\n".join(emit(k, target) for k in kernels.values()))
     library = link({name: object_of(kernel, target) for name, kernel in kernels.items()})
+    executable = Executable(
+        tuple(inputs), tuple(results), dict[Operand, Parameter](updated.items()), frozenset(flags),
+        tuple(step.call() for step in steps), library, options.poison,
+    )  # fmt: skip
     return Compiled(
-        tuple(inputs), tuple(results), updated, frozenset(flags), tuple(guards), tuple(steps), library, target,
-        options.poison, home,
+        executable, tuple(results), updated, frozenset(flags), tuple(guards), tuple(steps), target, home
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Places: where the operands of a program live, and when its launches must wait.
 
-In: a `Compiled`, the values of its dimensions. Out: for each operand the slot, the fixed memory or the offset in the
+In: an `Executable`, the values of its dimensions. Out: for each operand the slot, the fixed memory or the offset in the
 arena; before which launches there is a barrier; the plan of the temporaries, which is exact before anything has run. It
 must not know arrays, nor how a program is run.
 """
@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.elements import Operand
-from codegen.ir import Access
+from codegen.executable import Call, Executable
 from codegen.memory import Lifetime, peak, plan
-from codegen.pipeline import Compiled
+from codegen.operand import Operand
 from codegen.program import STATUS, Arg, Launch, Loop, Record, epochs
-from codegen.scratch import scratch_bytes
-from codegen.step import Step
-from symgrad.expr import Buffer, Expr, Parameter
+from symgrad.expr import Buffer, Parameter
 from symgrad.shape import evaluate, product
 
 ARENA = 1_000_000  # the slot of the arena; inputs and outputs have the slots 0, 1, ...
@@ -29,11 +26,11 @@ class Places:
     What stands in `addresses` lives there instead.
     """
 
-    def __init__(self, compiled: Compiled, strides: Mapping[int, int] | None = None) -> None:
+    def __init__(self, program: Executable, strides: Mapping[int, int] | None = None) -> None:
         self.strides = strides or {}
-        self.slots = {node: slot for slot, node in enumerate((*compiled.inputs, *dict.fromkeys(compiled.results)))}
-        self.updated = compiled.updated
-        self.flags = compiled.flags
+        self.slots = {node: slot for slot, node in enumerate((*program.inputs, *dict.fromkeys(program.results)))}
+        self.updated = program.updated
+        self.flags = program.flags
         self.addresses: Mapping[Operand, int] = {}
 
     def is_temporary(self, operand: Operand) -> bool:
@@ -43,7 +40,7 @@ class Places:
 
     def memory(self, operand: Operand) -> Operand:
         """Give what two operands in the same memory have in common."""
-        return self.updated.get(operand, operand) if isinstance(operand, Expr) else operand
+        return self.updated.get(operand, operand)
 
     def arg(self, operand: Operand, offsets: Mapping[str | int, int]) -> Arg:
         """Give the address of an operand, or the slot that will have it."""
@@ -51,7 +48,7 @@ class Places:
         if place in self.addresses:
             return Arg(self.addresses[place])
         if operand in self.slots:
-            slot = self.slots[operand]  # type: ignore[index]
+            slot = self.slots[operand]
             return Arg(0, self.strides.get(slot, 0), slot)
         if operand in self.flags:
             return Arg(0, slot=STATUS)
@@ -80,7 +77,7 @@ class MemoryPlan:
     `peak` is the most that lives at one time, below which no arena can be; `scratch` is what each thread needs.
     """
 
-    steps: tuple[tuple[Step, bool], ...]
+    calls: tuple[tuple[Call, bool], ...]
     temporaries: tuple[Temporary, ...]
     size: int
     peak: int
@@ -92,17 +89,17 @@ class MemoryPlan:
         return {id(t.operand): t.offset for t in self.temporaries}
 
 
-def plan_memory(compiled: Compiled, places: Places, dims: Mapping[str, int], looped: bool = False) -> MemoryPlan:
+def plan_memory(program: Executable, places: Places, dims: Mapping[str, int], looped: bool = False) -> MemoryPlan:
     """Plan the memory of a program for these dimensions; with `looped` all of it is the body of a loop."""
-    steps = _with_barriers(compiled.steps, places)
-    sketch: list[Record] = [Launch(0, (), barrier=barrier, guard=s.is_guard) for s, barrier in steps]
+    calls = _with_barriers(program.calls, places)
+    sketch: list[Record] = [Launch(0, (), barrier=barrier, guard=c.is_guard) for c, barrier in calls]
     order = epochs([Loop(1, tuple(sketch))] if looped else sketch)
-    spans = _spans(compiled.steps, places)
+    spans = _spans(program.calls, places)
     lives = [Lifetime(id(o), operand_bytes(o, dims), order[first], order[last]) for o, (first, last) in spans.items()]
     arena = plan(lives)
     temporaries = tuple(Temporary(o, operand_bytes(o, dims), arena.offsets[id(o)], *span) for o, span in spans.items())
-    scratch = max((evaluate(scratch_bytes(s.kernel), dims) for s in compiled.steps), default=0)
-    return MemoryPlan(tuple(steps), temporaries, arena.size, peak(lives), scratch)
+    scratch = max((evaluate(c.scratch, dims) for c in program.calls), default=0)
+    return MemoryPlan(tuple(calls), temporaries, arena.size, peak(lives), scratch)
 
 
 def operand_bytes(operand: Operand, dims: Mapping[str, int]) -> int:
@@ -110,35 +107,31 @@ def operand_bytes(operand: Operand, dims: Mapping[str, int]) -> int:
     return evaluate(product(operand.shape), dims) * operand.dtype.size
 
 
-def _touched(step: Step) -> list[tuple[Operand, bool]]:
-    """List what a step reads and writes: (operand, whether it writes)."""
-    return [(o, b.access is not Access.IN) for o, b in zip(step.operands, step.kernel.buffers, strict=True)]
-
-
-def _with_barriers(steps: Sequence[Step], places: Places) -> list[tuple[Step, bool]]:
+def _with_barriers(calls: Sequence[Call], places: Places) -> list[tuple[Call, bool]]:
     """Decide before which launches everything earlier must be finished."""
-    result: list[tuple[Step, bool]] = []
+    result: list[tuple[Call, bool]] = []
     read: set[Operand] = set()
     written: set[Operand] = set()
-    for step in steps:
-        reads = {places.memory(o) for o, writes in _touched(step) if not writes}
-        writes = {places.memory(o) for o, writes in _touched(step) if writes}
+    for call in calls:
+        touched = [(places.memory(o), writes) for o, writes in zip(call.operands, call.writes, strict=True)]
+        reads = {o for o, writes in touched if not writes}
+        writes = {o for o, writes in touched if writes}
         conflict = bool(reads & written or writes & written or writes & read)
         if conflict:
             read, written = set(), set()
         read |= reads
         written |= writes
-        result.append((step, conflict))
-        if step.is_guard:
+        result.append((call, conflict))
+        if call.is_guard:
             read, written = set(), set()
     return result
 
 
-def _spans(steps: Sequence[Step], places: Places) -> dict[Operand, tuple[int, int]]:
+def _spans(calls: Sequence[Call], places: Places) -> dict[Operand, tuple[int, int]]:
     """Give the first and the last launch of every temporary."""
     spans: dict[Operand, tuple[int, int]] = {}
-    for number, step in enumerate(steps):
-        for operand in step.operands:
+    for number, call in enumerate(calls):
+        for operand in call.operands:
             if places.is_temporary(operand):
                 spans[operand] = (spans[operand][0] if operand in spans else number, number)
     return spans

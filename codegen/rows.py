@@ -13,10 +13,10 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from codegen.elements import Operand
 from codegen.forms import Forms
 from codegen.group import Group
 from codegen.ir import Access, For, Kernel, Tag
+from codegen.operand import Operand
 from codegen.reach import squeezed
 from codegen.step import Step
 from codegen.weave import accesses, weave

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codegen.elements import Operand
+from codegen.executable import Call
 from codegen.group import Group
 from codegen.ir import Access, Kernel
+from codegen.operand import Operand
+from codegen.scratch import scratch_bytes
 from symgrad.shape import Size
 
 
@@ -27,3 +29,12 @@ class Step:
     def stored(self) -> tuple[Operand, ...]:
         """List what the launch writes."""
         return tuple(o for o, b in zip(self.operands, self.kernel.buffers, strict=True) if b.access is not Access.IN)
+
+    def call(self) -> Call:
+        """Give what of the launch is needed to run it."""
+        kernel = self.kernel
+        writes = tuple(b.access is not Access.IN for b in kernel.buffers)
+        return Call(
+            kernel.name, self.operands, writes, kernel.dims, kernel.tasks, self.cost, scratch_bytes(kernel),
+            self.is_guard,
+        )  # fmt: skip

@@ -21,9 +21,9 @@ from functools import cache
 
 from codegen.arrange import computed
 from codegen.contraction import roles_of
-from codegen.elements import Operand
 from codegen.group import Group
 from codegen.ir import Access
+from codegen.operand import Operand
 from codegen.reach import base
 from codegen.scalars import PRIMITIVES
 from codegen.step import Step

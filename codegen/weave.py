@@ -12,8 +12,8 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from codegen.elements import Operand
 from codegen.ir import Access, Alloc, Buffer, For, Kernel, Load, Prefetch, Space, Stmt, Store, Tag
+from codegen.operand import Operand
 from codegen.rename import bound_names, renamed
 from codegen.scratch import statements, values
 from codegen.step import Step

@@ -11,7 +11,6 @@ search of an error in symgrad itself.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,28 +26,22 @@ from codegen.pipeline import Compiled
 from codegen.step import Step
 from codegen.vecmath import MATH
 from symgrad.expr import Expr, Parameter
-from symgrad.inspection.subject import Subject
+from symgrad.inspection.subject import BISECT, Subject
 from symgrad.interpreter import evaluate as interpret
 from symgrad.ops.body import inline
 from symgrad.ops.row import label
 from symgrad.shape import evaluate
 
-VARIABLE = "SYMGRAD_BISECT"
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 ULPS = 4000  # of the largest element: what rounding may do to a result before it counts as different
 NOISE = 50  # how many times the error of NumPy in the declared dtypes a result may have
 MOST_WORK = 3e6  # flops of a kernel that the interpreter of the loop IR is given
 
 
-def is_wanted() -> bool:
-    """Tell whether the environment asks for bisection."""
-    return os.environ.get(VARIABLE, "").strip().lower() not in ("", "0", "off")
-
-
 def report(name: str, subject: Subject, arrays: Sequence[np.ndarray], dims: Mapping[str, int]) -> None:
     """Write to standard error what `culprit` finds for a call."""
     found = culprit(subject, arrays, dims)
-    print(f"{VARIABLE}: {name}: {found or 'every stage agrees with the referee'}", file=sys.stderr)
+    print(f"{BISECT}: {name}: {found or 'every stage agrees with the referee'}", file=sys.stderr)
 
 
 def culprit(subject: Subject, arrays: Sequence[np.ndarray], dims: Mapping[str, int]) -> str | None:
@@ -101,7 +94,7 @@ def _wrong_step(
     compiled: Compiled, env: Mapping[Expr, Any], arrays: Sequence[np.ndarray], dims: Mapping[str, int]
 ) -> str | None:
     """Run the program where every value stays, and name the first kernel that stores a wrong one."""
-    bound = bind(replace(compiled, poison=True), dims)
+    bound = bind(replace(compiled.executable, poison=True), dims)
     assert bound.fences is not None
     old = {p: p.value for p in compiled.parameters}
     bound.fences.dry_run(bound.table, [a.ctypes.data for a in arrays])

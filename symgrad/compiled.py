@@ -3,6 +3,9 @@
 In: input symbols, output expressions, new values of parameters. Out: a `Function`: called with NumPy arrays it checks
 and converts them, binds the dimensions (planned once per combination of shapes), runs the native program and returns
 fresh arrays. An error of any kind leaves every parameter as it was. It must not know kernels.
+
+A program that an earlier process has kept is not compiled again; whoever looks inside such a function has it compiled,
+once, to what it was made of.
 """
 
 from __future__ import annotations
@@ -15,29 +18,24 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codegen.dims import with_free_names
+from codegen.entry import entry_of
+from codegen.executable import Executable
 from codegen.kernel import Bound, bind
-from codegen.pipeline import Compiled, compile_graph
 from codegen.threads import Status, default_threads
-from symgrad import bisection
 from symgrad.boundary import as_array, bind_shapes
 from symgrad.buffers import address
 from symgrad.declared import check_symbols, checked_inputs, checked_updates, not_negative, output_titles, renamed_dims
 from symgrad.errors import IndexRangeError, ShapeError, nearest
 from symgrad.expr import Expr, Parameter, topological
 from symgrad.forks import hold_at_fork
-from symgrad.inspection import listing
-from symgrad.inspection.costs import CostAnalysis, cost_analysis
-from symgrad.inspection.labels import Labels, ValueLine, launch_labels, value_lines
-from symgrad.inspection.memories import MemoryAnalysis, memory_analysis
-from symgrad.inspection.profiling import GuardError, Profile, profile
-from symgrad.inspection.subject import Subject
-from symgrad.inspection.tracing import Trace, traced
+from symgrad.inspection.subject import GuardError, Subject, is_bisected
 from symgrad.interpreter import evaluate as interpret
+from symgrad.late import late
 from symgrad.ops.body import inline
 from symgrad.ops.row import as_expr, label, where_text
 from symgrad.options import Options, chosen_options
@@ -45,6 +43,28 @@ from symgrad.outputs import Outputs
 from symgrad.shape import dim, evaluate
 from symgrad.simplifier import simplify
 from symgrad.structures import parts
+
+if TYPE_CHECKING:
+    from codegen.pipeline import Compiled, compile_graph
+    from symgrad.bisection import report
+    from symgrad.inspection.costs import CostAnalysis, cost_analysis
+    from symgrad.inspection.labels import Labels, ValueLine, launch_labels, value_lines
+    from symgrad.inspection.listing import as_text, assembly_text, llvm_ir
+    from symgrad.inspection.memories import MemoryAnalysis, memory_analysis
+    from symgrad.inspection.profiling import Profile, profile
+    from symgrad.inspection.tracing import Trace, traced
+else:
+    compile_graph = late("codegen.pipeline", "compile_graph")
+    report = late("symgrad.bisection", "report")
+    cost_analysis = late("symgrad.inspection.costs", "cost_analysis")
+    launch_labels = late("symgrad.inspection.labels", "launch_labels")
+    value_lines = late("symgrad.inspection.labels", "value_lines")
+    as_text = late("symgrad.inspection.listing", "as_text")
+    llvm_ir = late("symgrad.inspection.listing", "llvm_ir")
+    assembly_text = late("symgrad.inspection.listing", "assembly_text")
+    memory_analysis = late("symgrad.inspection.memories", "memory_analysis")
+    profile = late("symgrad.inspection.profiling", "profile")
+    traced = late("symgrad.inspection.tracing", "traced")
 
 
 @functools.cache
@@ -91,26 +111,53 @@ class Function:
         check_symbols(self.inputs, roots)
         self._symbols, roots = with_free_names(self.inputs, roots)
         self._conditions = [(n, size) for n in topological(roots) for size in not_negative(n)]
-        given = tuple(roots)
-        roots = simplify(roots) if options.simplify else roots
-        outs, values = roots[: len(flat)], roots[len(flat) :]
-        self._renewed = [p for p, _ in renewed]
+        self._given = tuple(roots)
+        self._options = options
+        self._is_checked = is_bisected()
+        self._renewed = tuple(p for p, _ in renewed)
         self._locks = [p.lock for p in sorted(self._renewed, key=lambda p: p.attrs["serial"])]  # one order everywhere
-        self._compiled: Compiled = compile_graph(
-            self._symbols, outs, list(zip(self._renewed, values, strict=True)), options
-        )
-        buffers = [p.buffer for p in self._compiled.parameters]
-        self._outputs = Outputs(self.name, outputs, self._compiled.results, buffers)
+        self._made: list[tuple[list[Expr], Compiled]] = []
+        self.executable = self._found_or_made()
+        parameters = self.executable.parameters
+        taken = {n.attrs["name"] for n in (*self.inputs, *parameters)}
+        self._titles = output_titles(outputs, flat, taken)
+        self._outputs = Outputs(self.name, outputs, self.executable.results, [p.buffer for p in parameters])
         self._threads = options.threads or process_threads()
         self._plans: dict[tuple[tuple[int, ...], ...], Plan] = {}
         self._dtypes = [node.dtype.numpy for node in self.inputs]
-        taken = {n.attrs["name"] for n in (*self.inputs, *self._compiled.parameters)}
-        titles = output_titles(outputs, flat, taken)
-        self.subject = Subject(  # for those who look inside
-            self.name, tuple(self._symbols), given, tuple(roots), tuple(self._renewed), titles, self._compiled
-        )
-        self._is_checked = bisection.is_wanted()
-        self._options = options
+
+    def _found_or_made(self) -> Executable:
+        """Give the program that is kept on disk, or compile it and keep it there."""
+        whole = (self._symbols, self._given, self._renewed, self._options)
+        entry = None if self._is_checked else entry_of("function", *whole)
+        found = None if entry is None else entry.find()
+        if found is not None:
+            return found[0]
+        _, compiled = self._compilation
+        if entry is not None:
+            entry.keep(compiled.executable, compiled.objects())
+        return compiled.executable
+
+    @property
+    def _compilation(self) -> tuple[list[Expr], Compiled]:
+        """Give the simplified graph and what it was compiled to: made at the first call, however many threads ask."""
+        if not self._made:
+            self._made.append(self._compile())
+        return self._made[0]
+
+    def _compile(self) -> tuple[list[Expr], Compiled]:
+        roots = list(self._given)
+        roots = simplify(roots) if self._options.simplify else roots
+        outputs = len(roots) - len(self._renewed)
+        updates = list(zip(self._renewed, roots[outputs:], strict=True))
+        return roots, compile_graph(self._symbols, roots[:outputs], updates, self._options)
+
+    @functools.cached_property
+    def subject(self) -> Subject:
+        """Give what the function was made from, for those who look inside."""
+        roots, compiled = self._compilation
+        symbols = tuple(self._symbols)
+        return Subject(self.name, symbols, self._given, tuple(roots), self._renewed, self._titles, compiled)
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -120,7 +167,7 @@ class Function:
         key = tuple(v.shape for v in values)
         plan = self._plans.get(key) or self._plan(key)
         if self._is_checked:
-            bisection.report(self.name, self.subject, values, self._dims(key))
+            report(self.name, self.subject, values, self._dims(key))
         results = self._outputs.fresh(plan.shapes) if out is None else self._outputs.checked(out, plan.shapes, values)
         self._run(plan, key, values, results)
         return self._outputs.assembled(results) if out is None else out
@@ -131,7 +178,7 @@ class Function:
         try:
             bound = plan.free.pop()
         except IndexError:
-            bound = bind(self._compiled, self._dims(key))
+            bound = bind(self.executable, self._dims(key))
         addresses = [*map(address, values), *map(address, results)]
         try:
             status = self._held(bound, addresses) if self._locks else bound.run(addresses, self._threads)
@@ -190,7 +237,7 @@ class Function:
         dims = self._dims(key)
         self._check_sizes(dims)
         shapes = tuple(tuple(evaluate(n, dims) for n in r.shape) for r in self._outputs.nodes)
-        return remember(self._plans, key, Plan(shapes, [bind(self._compiled, dims)]))
+        return remember(self._plans, key, Plan(shapes, [bind(self.executable, dims)]))
 
     def _check_sizes(self, dims: Mapping[str, int]) -> None:
         for node, size in self._conditions:
@@ -202,7 +249,7 @@ class Function:
         """Find the index that a guard has refused, and say where it stands."""
         env = dict(zip(self._symbols, values, strict=True))
         dims = self._dims(tuple(v.shape for v in values))
-        for guard in self._compiled.guards:
+        for guard in self.subject.compiled.guards:
             extent = evaluate(guard.extent, dims)
             indices = np.asarray(interpret(guard.indices, env, dtype=None))
             bad = np.argwhere((indices < -extent) | (indices >= extent))
@@ -237,15 +284,15 @@ class Function:
 
     def as_text(self) -> str:
         """Give the loop IR: the launches in order with what each computes, then every kernel."""
-        return listing.as_text(self.subject, self._labels)
+        return as_text(self.subject, self._labels)
 
     def llvm_ir(self) -> str:
         """Give the LLVM IR of every kernel, before LLVM's passes."""
-        return listing.llvm_ir(self.subject, self._labels.launches)
+        return llvm_ir(self.subject, self._labels.launches)
 
     def assembly(self) -> str:
         """Give the assembly of every kernel."""
-        return listing.assembly_text(self.subject, self._labels.launches)
+        return assembly_text(self.subject, self._labels.launches)
 
     def cost_analysis(self) -> CostAnalysis:
         """Count what each launch computes and moves: FLOPs, functions and bytes, as polynomials of the dimensions.
@@ -319,7 +366,7 @@ class Function:
         lines, step = self._stepped
         values = self._converted(arrays, named)
         old = [None if line.parameter is None else line.parameter.value for line in lines]
-        return Trace(self.name, tuple(traced(lines, step(*values), old)))
+        return traced(self.name, lines, step(*values), old)
 
 
 def function(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.operand import Operand
 from symgrad.buffers import span
 from symgrad.errors import DTypeError, ShapeError
 from symgrad.expr import Expr
@@ -28,7 +29,7 @@ class Outputs:
     `kept` is memory that the function has for itself, where no result may lie.
     """
 
-    def __init__(self, name: str, structure: Any, computed: Sequence[Expr], kept: Sequence[np.ndarray]) -> None:
+    def __init__(self, name: str, structure: Any, computed: Sequence[Operand], kept: Sequence[np.ndarray]) -> None:
         self.nodes = tuple(dict.fromkeys(computed))
         self._name, self._structure = name, structure
         places = {id(node): k for k, node in enumerate(self.nodes)}

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # One line per row, lowest first. `ops/` is a package whose modules may import one another (but not in a circle); a
 # module of a package may stand alone, before the rest of it.
 TABLE = """
-    0 symgrad started errors forks structures dtypes options buffers philox seeds
+    0 symgrad late started errors forks structures dtypes options buffers philox seeds
     1 symgrad interval polynomial atoms dimension division indexing shape notation formula
     2 symgrad side surface expr
     3 symgrad ops.structure ops.row ops/ serial
@@ -35,13 +35,14 @@ TABLE = """
     7 codegen ir notation signature scratch text tokens parse verify meaning lanes
     7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath_gamma vecmath_root vecmath_sigmoid
     7 codegen vecmath weight
-    7 codegen dims scalars philox reach group arrange guards
+    7 codegen dims operand scalars philox reach group arrange guards
     7 codegen elements step rename weave ahead nest reduction folds contraction panels product tile gemm dots
     7 codegen pieces item orders factors sequential lower forms
     7 codegen cost expand rows
     7 codegen memory poison program walk
     7 codegen writer address arith access turn evaluate emit object_file jit store objects driver threads
-    7 codegen dump pipeline tally places kernel peak __init__
+    7 codegen executable graph_key packing dump entry
+    7 codegen pipeline tally places kernel peak __init__
     8 symgrad inspection.subject bisection inspection/ outputs declared compiled train/
     9 symgrad exhibits page cli __main__
 """
@@ -86,6 +87,11 @@ def targets(node: ast.Import | ast.ImportFrom, module: str) -> list[str]:
     return [own(f"{base}.{alias.name}") if is_own(f"{base}.{alias.name}") else own(base) for alias in node.names]
 
 
+def is_late(node: ast.AST) -> bool:
+    """Tell whether a node is a call of `late`, which imports a module at its first use."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "late"
+
+
 def is_own(name: str) -> bool:
     return name in PATHS or f"{name}.__init__" in PATHS
 
@@ -95,12 +101,14 @@ def own(name: str) -> str:
 
 
 def imports(module: str) -> list[Import]:
-    """List the imports of a module that happen when it runs: not those for type checkers."""
+    """List the imports of a module that happen when it runs, if only later: not those for type checkers."""
 
     def walk(node: ast.AST, inside: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, (ast.Import, ast.ImportFrom)):
                 yield from (Import(target, child.lineno, inside) for target in targets(child, module))
+            elif is_late(child):
+                yield Import(ast.literal_eval(child.args[0]), child.lineno, inside)
             elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
                 for statement in child.orelse:
                     yield from walk(ast.Module([statement], []), inside)
@@ -185,7 +193,18 @@ def test_our_own_modules_are_imported_at_the_top():
         for node in ast.walk(tree)
         if getattr(node, "attr", getattr(node, "id", None)) in ("import_module", "__import__")
     ]
-    assert set(by_name) <= {"symgrad.__init__"}, "only the root loads by name what needs LLVM"
+    assert set(by_name) <= {"symgrad.__init__", "symgrad.late"}, "what loads by name is hidden from these tests"
+
+
+LATE = [(module, node) for module, tree in TREES.items() for node in ast.walk(tree) if is_late(node)]
+
+
+def test_what_is_imported_late_exists():
+    assert LATE
+    for module, call in LATE:
+        target, name = map(ast.literal_eval, call.args)
+        assert target in PATHS, f"{module} imports {target}"
+        assert name in {node.name for node in ast.walk(TREES[target]) if isinstance(node, ast.FunctionDef)}, name
 
 
 @pytest.mark.parametrize("library", DOORS)

@@ -157,7 +157,7 @@ def test_checkpoints_save_memory_and_change_no_bit():
         loss = chain(weights, x, segment)
         f = sg.function([x], [loss, *sg.grad(loss, weights)])
         results.append(f(values))
-        memory.append(bind(f._compiled, {"N": 64}).arena.nbytes)
+        memory.append(bind(f.executable, {"N": 64}).arena.nbytes)
     for plain, saved in zip(*results, strict=True):
         np.testing.assert_array_equal(plain, saved)
     assert memory[1] <= 0.4 * memory[0], memory

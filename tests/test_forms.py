@@ -70,7 +70,7 @@ def test_forms_change_no_program(name, monkeypatch):
     form_of = forms.form_of
     monkeypatch.setattr(forms, "form_of", lambda group, home: (object(), form_of(group, home)[1]))
     alone = sg.function(inputs, outputs)
-    assert described(together._compiled) == described(alone._compiled)
+    assert described(together.subject.compiled) == described(alone.subject.compiled)
     arrays = [np.arange(5 * x.shape[1], dtype=x.dtype.numpy).reshape(5, -1) for x in inputs]
     for got, want in zip(together(*arrays), alone(*arrays), strict=True):
         np.testing.assert_array_equal(got, want)

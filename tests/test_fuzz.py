@@ -98,7 +98,7 @@ def wrong_tanh(monkeypatch):
 
     def planted(self, *arrays, **named):
         results = call(self, *arrays, **named)
-        if any(n.op == "tanh" and n.ndim == 2 for n in topological(self._compiled.results)):
+        if any(n.op == "tanh" and n.ndim == 2 for n in topological(self.subject.compiled.results)):
             results[0][...] += 1e-3
         return results
 

@@ -46,7 +46,7 @@ def batch(n=128):
 
 
 def values(f):
-    return {id(p): p.value for p in f._compiled.parameters}
+    return {id(p): p.value for p in f.subject.compiled.parameters}
 
 
 def same(before, after):
@@ -81,7 +81,7 @@ def test_labels_mention_only_what_some_label_defines(fuse):
 def test_a_kernel_of_two_launches_names_both():
     x, y = sg.symbol("x", (N, 3)), sg.symbol("y", (N, 3))
     f = sg.function([x, y], {"a": sg.cumsum(x, axis=0), "b": sg.cumsum(y, axis=0)})
-    assert len({s.kernel.name for s in f._compiled.steps}) == 1
+    assert len({s.kernel.name for s in f.subject.compiled.steps}) == 1
     for text, sign in ((f.as_text(), "#"), (f.llvm_ir(), ";"), (f.assembly(), "#")):
         assert f"{sign} a = cumsum(x, axis=0)\n{sign} b = cumsum(y, axis=0)\n" in text
 
@@ -160,7 +160,7 @@ def test_every_row_can_be_looked_at(name):
     arrays = [a.astype(node.dtype.numpy) for a, node in zip([*call.draw(3), np.zeros((3, 3))], given, strict=False)]
     assert all(f._labels.launches)
     assert str(f.cost_analysis().at(**own))
-    assert f.memory_analysis(**own).arena == bind(f._compiled, own).arena.nbytes
+    assert f.memory_analysis(**own).arena == bind(f.executable, own).arena.nbytes
     np.testing.assert_array_equal(f.trace(*arrays)["out"].value, f(*arrays))
 
 
@@ -269,7 +269,7 @@ def test_memory_of_a_training_step(golden):
 @pytest.mark.parametrize("fuse", [True, False])
 def test_the_arena_is_what_a_run_allocates(n, fuse):
     f = looked_at(fuse=fuse)
-    memory, bound = f.memory_analysis(N=n), bind(f._compiled, {"N": n})
+    memory, bound = f.memory_analysis(N=n), bind(f.executable, {"N": n})
     assert memory.arena == bound.arena.nbytes
     assert memory.peak <= memory.arena
     assert memory.padding == sum(aligned(t.bytes) - t.bytes for t in memory.temporaries)
@@ -313,7 +313,7 @@ def test_profile_times_every_launch_and_changes_nothing():
     before = values(f)
     profile = f.profile(*arrays, repeat=3)
     assert same(before, values(f))
-    assert sorted(one.launch for one in profile) == list(range(1, len(f._compiled.steps) + 1))
+    assert sorted(one.launch for one in profile) == list(range(1, len(f.subject.compiled.steps) + 1))
     assert [one.seconds for one in profile] == sorted((one.seconds for one in profile), reverse=True)
     assert 0 < profile.call
     assert profile.total == sum(one.seconds for one in profile)

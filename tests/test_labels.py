@@ -83,10 +83,10 @@ def test_launches_store_what_their_lines_say(network, fuse):
     rng = np.random.default_rng(6)
     arrays = [drawn(node, rng) for node in f.inputs]
     dims = {"N": ROWS} if inputs else {}
-    memory, names, compiled = f.memory_analysis(**dims), f._labels.names, f._compiled
+    memory, names, compiled = f.memory_analysis(**dims), f._labels.names, f.subject.compiled
     copies = {p: aligned_copy(p.value, p.value.dtype) for p in compiled.parameters}
     results = [np.empty(m.shape, m.dtype.numpy) for m in memory.outputs]
-    launches = bind_launches(compiled, dims, copies)
+    launches = bind_launches(f.executable, dims, copies)
     launches.use([a.ctypes.data for a in (*arrays, *results)])
     arena = launches.keep[1]
     scope = {**dims, **{m.name: a for m, a in zip(memory.inputs, arrays, strict=True)}}

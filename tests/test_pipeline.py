@@ -97,7 +97,7 @@ def test_a_kernel_has_a_bounded_size():
     e = x = sg.symbol("x", (sg.dim("N"),))
     for k in range(600):
         e = sg.maximum(e * x, k)
-    kernels = sg.function([x], e)._compiled.kernels.values()
+    kernels = sg.function([x], e).subject.compiled.kernels.values()
     assert max(len(print_kernel(k).splitlines()) for k in kernels) < 2 * MOST_WEIGHT
     assert 2 < len(kernels) < 40
 
@@ -113,5 +113,5 @@ TWICE = {  # what costs no more to compute than to load
 def test_what_is_trivial_is_computed_wherever_it_is_read(name):
     x, s = sg.symbol("x", (sg.dim("N"), 5), dtype="float32"), sg.symbol("s", ())
     y = TWICE[name](x)
-    steps = sg.function([x, s], [sg.sum(x * y, axis=1), sg.max(x + y + s, axis=0)])._compiled.steps
+    steps = sg.function([x, s], [sg.sum(x * y, axis=1), sg.max(x + y + s, axis=0)]).subject.compiled.steps
     assert [step.kernel.name.split("_")[0] for step in steps] == ["fold", "chunk", "join"]

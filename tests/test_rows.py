@@ -13,7 +13,7 @@ x = sg.symbol("x", (N, M))
 
 
 def launches(function):
-    return list(function._compiled.kernels)
+    return list(function.subject.compiled.kernels)
 
 
 def norm(v, axis=-1):
@@ -61,7 +61,7 @@ def test_the_loss_of_labels_is_one_launch_and_a_mean():
 
 
 def spaces(function):
-    (kernel,) = function._compiled.kernels.values()
+    (kernel,) = function.subject.compiled.kernels.values()
     return {s.space for s in statements(kernel.body) if isinstance(s, Alloc) and s.name.startswith("row")}
 
 

@@ -204,7 +204,7 @@ def compiled(number: int) -> bytes:
 
 @pytest.fixture
 def stored(kept: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(objects, "_store", lambda: kept)
+    monkeypatch.setattr(objects, "user_store", lambda: kept)
     monkeypatch.setattr(objects, "_objects", {})
     return kept
 
@@ -221,7 +221,7 @@ def test_what_one_process_compiled_the_next_one_finds(stored: Store, monkeypatch
 
 def test_objects_are_remembered_up_to_a_size(stored: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     x = sg.symbol("x", (4,))
-    (kernel,) = sg.function([x], x + 1)._compiled.kernels.values()
+    (kernel,) = sg.function([x], x + 1).subject.compiled.kernels.values()
     first = objects.object_of(kernel, host())
     assert objects.object_of(kernel, host()) is first
     monkeypatch.setattr(objects, "KEPT", 1)
@@ -250,10 +250,10 @@ def test_sources_that_are_newer_than_the_process_are_not_trusted(monkeypatch: py
     objects.sources.cache_clear()
     monkeypatch.setattr(objects, "STARTED", max(p.stat().st_mtime for p in (ROOT / "codegen").glob("*.py")))
     assert objects.sources() == ""
-    objects._store.cache_clear()
-    assert objects._store() is None
+    objects.user_store.cache_clear()
+    assert objects.user_store() is None
     objects.sources.cache_clear()
-    objects._store.cache_clear()
+    objects.user_store.cache_clear()
 
 
 # Files that have just been checked out would be too new to be trusted: the process pretends to have started later.
@@ -316,12 +316,12 @@ def test_a_refused_directory_is_told_of_once(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SYMGRAD_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(objects, "sources", lambda: "known")
-    objects._store.cache_clear()
+    objects.user_store.cache_clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert compiled(1) != compiled(2)
     assert [w.category for w in caught] == [RuntimeWarning]
-    objects._store.cache_clear()
+    objects.user_store.cache_clear()
 
 
 def test_jit_itself_keeps_nothing() -> None:

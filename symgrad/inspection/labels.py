@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.elements import Operand
 from codegen.expand import expand
 from codegen.guards import Guard
+from codegen.operand import Operand
 from codegen.step import Step
 from symgrad import side
 from symgrad.expr import Expr, Parameter, topological

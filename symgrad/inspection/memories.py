@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.elements import Operand
 from codegen.memory import aligned
+from codegen.operand import Operand
 from codegen.places import MemoryPlan, Places, operand_bytes, plan_memory
 from symgrad.dtypes import DType
 from symgrad.expr import Buffer, Expr
@@ -114,7 +114,7 @@ def memory_analysis(
     """Plan a call for these dimensions; `shown` are the dimensions under their user's names."""
     check_not_negative(shown)
     compiled = subject.compiled
-    planned = plan_memory(compiled, Places(compiled), dims)
+    planned = plan_memory(compiled.executable, Places(compiled.executable), dims)
 
     def described(nodes: Iterable[Expr], names: Mapping[Expr, str] | None = None) -> tuple[Memory, ...]:
         return tuple(

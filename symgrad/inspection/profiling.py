@@ -22,7 +22,7 @@ from codegen.threads import team
 from symgrad.buffers import aligned_copy
 from symgrad.dtypes import DType
 from symgrad.inspection.costs import KernelCost
-from symgrad.inspection.subject import Subject
+from symgrad.inspection.subject import GuardError, Subject
 from symgrad.inspection.tables import Table, quantity
 
 
@@ -114,10 +114,6 @@ class Profile(Sequence[LaunchProfile]):
         return Table(head, rows, frozenset(range(6)))
 
 
-class GuardError(Exception):
-    """A guard has ended the run."""
-
-
 def profile(
     subject: Subject, costs: Sequence[KernelCost], dims: Mapping[str, int], arrays: Sequence[np.ndarray],
     threads: int, repeat: int,
@@ -126,7 +122,7 @@ def profile(
     compiled = subject.compiled
     old = {p: p.value for p in compiled.parameters}
     copies = {p: aligned_copy(value, value.dtype) for p, value in old.items()}
-    launches = bind_launches(compiled, dims, copies)
+    launches = bind_launches(compiled.executable, dims, copies)
     launches.use([a.ctypes.data for a in arrays])
     calls, each = [], [[] for _ in launches.tables]  # type: list[float], list[list[float]]
     for _ in range(repeat):

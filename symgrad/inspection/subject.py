@@ -6,13 +6,23 @@ that its launches store. It must not know arrays.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from codegen.pipeline import Compiled
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, Parameter
 from symgrad.shape import Size
+
+if TYPE_CHECKING:
+    from codegen.pipeline import Compiled
+
+BISECT = "SYMGRAD_BISECT"
+
+
+class GuardError(Exception):
+    """A guard has ended the run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +49,11 @@ class Subject:
     def updates(self) -> tuple[tuple[Parameter, Expr], ...]:
         """Pair each parameter with its new value as simplified."""
         return tuple(zip(self.renewed, self.simplified[len(self.outputs) :], strict=True))
+
+
+def is_bisected() -> bool:
+    """Tell whether the environment asks for bisection."""
+    return os.environ.get(BISECT, "").strip().lower() not in ("", "0", "off")
 
 
 def check_not_negative(dims: Mapping[str, Size]) -> None:

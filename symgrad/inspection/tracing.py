@@ -132,13 +132,16 @@ NUMBERS = frozenset({4, 6, 8, 10})  # in text, where words stand between them
 
 
 def traced(
-    lines: Sequence[ValueLine], values: Sequence[np.ndarray], old: Sequence[np.ndarray | None]
-) -> list[TracedValue]:
+    name: str, lines: Sequence[ValueLine], values: Sequence[np.ndarray], old: Sequence[np.ndarray | None]
+) -> Trace:
     """Put lines and values together; `old` are the values of updated parameters."""
-    return [
-        TracedValue(line.name, line.formula, np.asarray(value), line.node.dtype, before)
-        for line, value, before in zip(lines, values, old, strict=True)
-    ]
+    found = zip(lines, values, old, strict=True)
+    return Trace(
+        name,
+        tuple(
+            TracedValue(line.name, line.formula, np.asarray(v), line.node.dtype, before) for line, v, before in found
+        ),
+    )
 
 
 def _text(values: Sequence[TracedValue]) -> str:

@@ -1,6 +1,6 @@
 """The graphs of a model: its loss, its reports, its gradients and its training step, in the symbols of one batch.
 
-In: inputs and output of a model, a loss, metrics, an optimizer. Out: expressions, simplified together. Nothing here is
+In: inputs and output of a model, a loss, metrics, an optimizer. Out: expressions. Nothing here is simplified or
 compiled. It must not know arrays.
 """
 
@@ -16,7 +16,6 @@ from symgrad.nn import losses, metrics
 from symgrad.ops.composite import mean
 from symgrad.ops.row import describe
 from symgrad.reverse import grad
-from symgrad.simplifier import simplify
 
 BATCH = "N"  # the dimension of the batch axis in every model
 
@@ -111,9 +110,6 @@ def gradients(target: Objective, parameters: Sequence[Parameter]) -> list[Expr]:
 def training_step(
     target: Objective, parameters: Sequence[Parameter], optimizer: Any, registered: Sequence[tuple[Parameter, Expr]]
 ) -> tuple[dict[str, Expr], dict[Parameter, Expr]]:
-    """Give the reports and the new values of all parameters of one step, simplified as one graph."""
+    """Give the reports and the new values of all parameters of one step, to be simplified as one graph."""
     updates: dict[Parameter, Expr] = {**optimizer.updates(target.loss, list(parameters)), **dict(registered)}
-    names = list(target.reports)
-    roots = simplify([*target.reports.values(), *updates.values()])
-    reports = dict(zip(names, roots[: len(names)], strict=True))
-    return reports, dict(zip(updates, roots[len(names) :], strict=True))
+    return dict(target.reports), updates

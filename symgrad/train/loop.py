@@ -9,23 +9,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codegen.guards import Guard, find_guards
+from codegen.entry import Entry, entry_of
+from codegen.executable import Executable
 from codegen.kernel import LOOP, Bound, Iteration, bind
-from codegen.pipeline import compile_graph
+from codegen.operand import Operand
 from symgrad.compiled import Plan, locked, process_threads, remember
 from symgrad.dtypes import INT64
 from symgrad.errors import IndexRangeError
 from symgrad.expr import Expr, Parameter, symbol_node
+from symgrad.late import late
 from symgrad.ops.body import replaced
 from symgrad.ops.row import label
 from symgrad.options import Options
 from symgrad.shape import dim, evaluate
+from symgrad.simplifier import simplify
 from symgrad.train.labels import check_range
 from symgrad.train.rows import Rows
+
+if TYPE_CHECKING:
+    from codegen.guards import Guard, find_guards
+    from codegen.pipeline import compile_graph
+else:
+    find_guards = late("codegen.guards", "find_guards")
+    compile_graph = late("codegen.pipeline", "compile_graph")
 
 SLICE = 0.03  # seconds of native work between two looks at the clock, at least one step
 
@@ -40,17 +50,18 @@ class BatchProgram:
         self.batch = batch
         positions = symbol_node("positions", (dim(batch),), INT64)
         gathered = {symbol: rows.take(positions, symbol.dtype) for symbol, rows in feeds}
-        roots = replaced([*outputs, *updates.values()], gathered)
         inputs = [*(rows.memory for _, rows in feeds), positions]
-        self._ranges = _checkable([s for s, _ in feeds], gathered, find_guards(roots, [positions]))
-        checked = [positions, *(gathered[symbol] for _, symbol, _ in self._ranges)]
+        roots = [*outputs, *updates.values()]
         self._updated = list(updates)
-        self._compiled = compile_graph(
-            inputs, roots[: len(outputs)], list(zip(updates, roots[len(outputs) :], strict=True)), options,
-            trusted=checked,
-        )  # fmt: skip
-        self._results = tuple(dict.fromkeys(self._compiled.results))
-        self.slot_of = [_index(self._results, r) for r in self._compiled.results]
+        entry = entry_of("loop", inputs, [*gathered, *gathered.values(), *roots], self._updated, options)
+        found = None if entry is None else entry.find()
+        if found is None:
+            self._program, ranges = _compiled(inputs, gathered, roots, self._updated, options, entry)
+        else:
+            self._program, ranges = found
+        self._ranges = [(slot, feeds[slot][0], extent) for slot, extent in ranges]
+        self._results = tuple(dict.fromkeys(self._program.results))
+        self.slot_of = [_index(self._results, r) for r in self._program.results]
         self._threads = options.threads or process_threads()
         self._plans: dict[tuple[int, ...], Plan] = {}
 
@@ -59,10 +70,13 @@ class BatchProgram:
         batches = -(-samples // batch_size)
         return [np.empty(self._shape(r, samples, batches), r.dtype.numpy) for r in self._results]
 
-    def _shape(self, result: Expr, samples: int, batches: int) -> tuple[int, ...]:
-        if result.ndim and str(result.shape[0]) == self.batch:
+    def _shape(self, result: Operand, samples: int, batches: int) -> tuple[int, ...]:
+        if self._has_batch(result):
             return (samples, *(evaluate(n, {}) for n in result.shape[1:]))
         return (batches, *(evaluate(n, {}) for n in result.shape))
+
+    def _has_batch(self, result: Operand) -> bool:
+        return bool(result.shape) and str(result.shape[0]) == self.batch
 
     def run(
         self, rows: Sequence[Rows], positions: np.ndarray, batch_size: int, out: Sequence[np.ndarray]
@@ -123,25 +137,41 @@ class BatchProgram:
             dims[str(r.view.shape[0])] = r.samples
         strides = {len(rows): size * INT64.size}
         for slot, result in enumerate(self._results, len(rows) + 1):
-            per_step = size if result.ndim and str(result.shape[0]) == self.batch else 1
+            per_step = size if self._has_batch(result) else 1
             elements = per_step * int(np.prod([n for n in result.shape if isinstance(n, int)], dtype=np.int64))
             strides[slot] = elements * result.dtype.size
-        return bind(self._compiled, dims, Iteration(strides))
+        return bind(self._program, dims, Iteration(strides))
 
 
-def _checkable(
-    symbols: Sequence[Expr], gathered: Mapping[Expr, Expr], guards: Sequence[Guard]
-) -> list[tuple[int, Expr, int]]:
-    """List the guards that whole data sets answer before a pass: (slot of the input, symbol, extent of its axis)."""
-    slot_of = {gathered[symbol]: slot for slot, symbol in enumerate(symbols)}
+def _compiled(
+    inputs: Sequence[Expr], gathered: Mapping[Expr, Expr], roots: Sequence[Expr], updated: Sequence[Parameter],
+    options: Options, entry: Entry | None,
+) -> tuple[Executable, list[tuple[int, int]]]:  # fmt: skip
+    """Simplify a step, put rows in the place of its symbols and compile it; give the program, and what it leaves to
+    whole data sets to be checked."""
+    positions = inputs[-1]
+    roots = replaced(simplify(list(roots)), gathered)
+    ranges = _checkable(list(gathered.values()), find_guards(roots, [positions]))
+    checked = [positions, *(list(gathered.values())[slot] for slot, _ in ranges)]
+    outputs = len(roots) - len(updated)
+    pairs = list(zip(updated, roots[outputs:], strict=True))
+    compiled = compile_graph(inputs, roots[:outputs], pairs, options, trusted=checked)
+    if entry is not None:
+        entry.keep(compiled.executable, compiled.objects(), ranges)
+    return compiled.executable, ranges
+
+
+def _checkable(gathered: Sequence[Expr], guards: Sequence[Guard]) -> list[tuple[int, int]]:
+    """List the guards that whole data sets answer before a pass: (slot of the input, extent of its axis)."""
+    slot_of = {node: slot for slot, node in enumerate(gathered)}
     smallest: dict[int, int] = {}
     for guard in guards:
         slot = slot_of.get(guard.indices)
         if slot is not None and isinstance(guard.extent, int):
             smallest[slot] = min(guard.extent, smallest.get(slot, guard.extent))
     open_ones = {slot_of.get(g.indices) for g in guards if not isinstance(g.extent, int)}
-    return [(slot, symbols[slot], extent) for slot, extent in smallest.items() if slot not in open_ones]
+    return [(slot, extent) for slot, extent in smallest.items() if slot not in open_ones]
 
 
-def _index(nodes: Sequence[Expr], node: Expr) -> int:
+def _index(nodes: Sequence[Operand], node: Operand) -> int:
     return next(k for k, n in enumerate(nodes) if n is node)

@@ -26,7 +26,6 @@ from symgrad.options import Options, chosen_options
 from symgrad.philox import as_key, fold, permutation
 from symgrad.seeds import next_key
 from symgrad.shape import format_shape
-from symgrad.simplifier import simplify
 from symgrad.train.feeds import (
     arrays_of,
     check_pair,
@@ -289,7 +288,7 @@ class Model:
         key = ("evaluate", target.labels, labels.key, *(r.key for r in rows))
         if key not in self._programs:
             feeds = [*zip(self._inputs, rows, strict=True), (target.labels, labels)]
-            self._programs[key] = make_program(feeds, simplify(list(target.reports.values())), {}, options)
+            self._programs[key] = make_program(feeds, list(target.reports.values()), {}, options)
         return Trainer(self._programs[key], list(target.reports), [*rows, labels], size)
 
     # -- Keras' verbs ----------------------------------------------------------------------------------------------
@@ -353,7 +352,7 @@ class Model:
         if key not in self._programs:
             options = self._compiled[3] if self._compiled else Options()
             feeds = list(zip(self._inputs, rows, strict=True))
-            self._programs[key] = make_program(feeds, [simplify(self.output)], {}, options)
+            self._programs[key] = make_program(feeds, [self.output], {}, options)
         program = self._programs[key]
         (out,) = program.allocate(rows[0].samples, size)
         progress = Progress(-(-rows[0].samples // size), verbose)

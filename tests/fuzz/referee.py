@@ -96,7 +96,7 @@ def referee(built: Built, runs: Sequence[tuple[Sizes, Arrays]], variants: Sequen
 def poisoned(compiled: sg.Function) -> sg.Function:
     """Give a function that runs the same code between unmapped pages, on memory filled with patterns."""
     twin = object.__new__(sg.Function)
-    twin.__dict__.update(compiled.__dict__, _plans={}, _compiled=replace(compiled._compiled, poison=True))
+    twin.__dict__.update(compiled.__dict__, _plans={}, executable=replace(compiled.executable, poison=True))
     return twin
 
 

@@ -74,8 +74,8 @@ def digest(seed: int, size: int | None = None) -> Verdict:
     subject = Subject(built, {p: p.value for p, _ in built.updates}, inline(built.roots))
     compiled = subject.compile(BASE)
     total = hashlib.sha256()
-    for kernel in compiled._compiled.kernels.values():
-        total.update(object_of(kernel, compiled._compiled.machine))
+    for kernel in compiled.subject.compiled.kernels.values():
+        total.update(object_of(kernel, compiled.subject.compiled.machine))
     for sizes in program.sizes:
         got = subject.call(compiled, program.arrays(sizes))
         for result in [got] if isinstance(got, str) else got:
