@@ -18,7 +18,7 @@ import numpy as np
 from codegen import dump
 from codegen.executable import Executable
 from codegen.graph_key import graph_key
-from codegen.machine import machine
+from codegen.machine import machine, runnable
 from codegen.objects import full_key, user_store
 from codegen.packing import Tensors, packed, unpacked
 from codegen.store import Store
@@ -53,14 +53,15 @@ def entry_of(
 ) -> Entry | None:
     """Find the place of a program: `what` is made of the graph below `roots`, and `renewed` the parameters it updates.
 
-    Give None where programs are not kept: without a store, and where somebody wants to see them being made.
+    Give None where programs are not kept: without a store, for a machine that the host is not, and where somebody
+    wants to see them being made.
     """
     if options.poison or options.check or dump.is_wanted():
         return None
-    store = user_store()
-    if store is None:
+    store, target = user_store(), machine(options.machine)
+    if store is None or target not in runnable():
         return None
     graph = graph_key([*inputs, *roots, *renewed])
     counts = f"{len(inputs)} {len(roots)} {len(renewed)}"
-    key = full_key(machine(options.machine), what, graph.digest, counts, repr(replace(options, threads=None)), VERSIONS)
+    key = full_key(target, what, graph.digest, counts, repr(replace(options, threads=None)), VERSIONS)
     return Entry(store, key, Tensors(tuple(inputs), graph.parameters, graph.buffers))

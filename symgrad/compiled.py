@@ -152,7 +152,7 @@ class Function:
         updates = list(zip(self._renewed, roots[outputs:], strict=True))
         return roots, compile_graph(self._symbols, roots[:outputs], updates, self._options)
 
-    @functools.cached_property
+    @property
     def subject(self) -> Subject:
         """Give what the function was made from, for those who look inside."""
         roots, compiled = self._compilation

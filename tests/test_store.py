@@ -274,6 +274,7 @@ step = sg.function([x], loss, updates={w: w - sg.grad(loss, w) / 8}, threads=2)
 for _ in range(3):
     value = step(np.arange(12.0).reshape(4, 3) / 12)
 print(value.tobytes().hex(), w.value.tobytes().hex())
+assert sys.argv[1] == "cold" or "codegen.pipeline" not in sys.modules  # the program is found whole
 """
 
 

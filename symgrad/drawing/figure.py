@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from symgrad import side
 from symgrad.drawing.diagram import dot_text, mermaid_text
-from symgrad.drawing.picture import Box, Frame, Link, Picture, Results, collapsed, is_cotangent, picture_of
+from symgrad.drawing.drawable import TARGETS, Results
+from symgrad.drawing.picture import Box, Frame, Link, Picture, collapsed, is_cotangent, picture_of
 from symgrad.drawing.sheet import Drawing, drawn
 from symgrad.drawing.svg import svg_text
 from symgrad.expr import Expr, TensorType
@@ -22,10 +23,8 @@ from symgrad.show.glimpse import OPERATORS, glimpse
 from symgrad.structures import parts
 from symgrad.surface import PRINTERS
 
-__all__ = ["TARGETS", "Graph", "graph", "with_gradients"]
+__all__ = ["Graph", "graph", "with_gradients"]
 
-# Class -> what to draw of its instances, given `wrt`; whoever defines the class adds it.
-TARGETS: Final[dict[type, Callable[[Any, Any], Results]]] = {}
 _LARGE = 2_000  # nodes from which on tooltips are short
 _NOTEBOOK_LIMIT = 200  # nodes up to which an expression shows itself as a drawing
 

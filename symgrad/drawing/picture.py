@@ -10,47 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from symgrad import side
+from symgrad.drawing.drawable import CALLS, Results
 from symgrad.drawing.labels import Label, Labels, bearer, leaf_text
-from symgrad.expr import Expr, Parameter, TensorType, topological
+from symgrad.expr import Expr, TensorType, topological
 from symgrad.ops.row import row_of
 from symgrad.shape import format_shape
 from symgrad.show.naming import LEAVES
 
-__all__ = ["CALLS", "Box", "Frame", "LayerCall", "Link", "Picture", "Results", "collapsed", "picture_of"]
+__all__ = ["Box", "Frame", "Link", "Picture", "collapsed", "picture_of"]
 
-Named = tuple[tuple[str, Expr], ...]
 LOOSE = -1  # the frame of what is in no layer
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Results:
-    """What is drawn: named results of the forward computation and named gradients; a name may be empty."""
-
-    forward: Named
-    gradients: Named
-    title: str
-
-    @property
-    def nodes(self) -> list[Expr]:
-        """List all results."""
-        return [node for _, node in (*self.forward, *self.gradients)]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LayerCall:
-    """One use of a layer: the expressions that it was applied to, and its parameters."""
-
-    name: str
-    kind: str
-    inputs: tuple[Expr, ...]
-    parameters: tuple[Parameter, ...]
-
-
-# Functions from a node to the uses of layers that it is the result of; whoever defines layers adds one.
-CALLS: Final[list[Callable[[Expr], Sequence[LayerCall]]]] = []
 
 
 @dataclass(frozen=True, slots=True, eq=False)

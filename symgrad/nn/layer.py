@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from symgrad import side
-from symgrad.drawing.picture import CALLS, LayerCall
+from symgrad.drawing.drawable import CALLS, LayerCall
 from symgrad.dtypes import DType, inexact
 from symgrad.errors import ShapeError
 from symgrad.expr import Expr, Parameter, topological

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symgrad.compiled import Function, function
-from symgrad.drawing.figure import TARGETS, with_gradients
-from symgrad.drawing.picture import Results
+from symgrad.drawing.drawable import TARGETS, Results
 from symgrad.errors import ShapeError, SymgradError
 from symgrad.expr import Expr, Parameter, topological
+from symgrad.late import late
 from symgrad.nn import losses, optim
 from symgrad.nn.layer import Layer, calls_below, names_for
 from symgrad.nn.lookup import check_flag
@@ -51,6 +51,11 @@ from symgrad.train.progress import Progress
 from symgrad.train.rows import Rows
 from symgrad.train.summary import summary_text
 from symgrad.train.trainer import Trainer, check_batch_size, check_epochs, make_program
+
+if TYPE_CHECKING:
+    from symgrad.drawing.figure import with_gradients
+else:
+    with_gradients = late("symgrad.drawing.figure", "with_gradients")
 
 
 class Model:
