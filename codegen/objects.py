@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -94,14 +95,24 @@ def user_store() -> Store | None:
 @functools.cache
 def sources() -> str:
     """Return a digest that changes when a source file does; an empty text where files cannot be those that run."""
-    root = Path(__file__).resolve().parents[1]
     lines = []
     try:
-        for path in (p for package in ("codegen", "symgrad") for p in (root / package).rglob("*.py")):
-            status = path.stat()
+        for name, status in _files(str(Path(__file__).resolve().parents[1]), ["codegen", "symgrad"]):
             if status.st_mtime > STARTED - 1:
                 return ""
-            lines.append(f"{path.relative_to(root).as_posix()} {status.st_size} {status.st_mtime_ns}")
+            lines.append(f"{name} {status.st_size} {status.st_mtime_ns}")
     except OSError:  # one has gone meanwhile
         return ""
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest() if lines else ""
+
+
+def _files(root: str, folders: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """List the source files in folders and below; not by `Path.rglob`, which takes twice as long."""
+    for folder in folders:  # grows while it is read
+        with os.scandir(f"{root}/{folder}") as entries:
+            for found in entries:
+                name = f"{folder}/{found.name}"
+                if found.is_dir(follow_symlinks=False):
+                    folders.append(name)
+                elif name.endswith(".py"):
+                    yield name, found.stat()

@@ -1,7 +1,8 @@
 """symgrad: symbolic differentiation and code generation for neural networks.
 
 Declare a network as an expression graph, derive its gradient function by the chain rule, read it, compile it to native
-kernels, train with it. Operators and gradients are imported here; what draws, compiles or trains at its first use.
+kernels, train with it. Operators and gradients are imported here; what prints, draws, compiles or trains at its first
+use.
 """
 
 import importlib
@@ -28,13 +29,16 @@ from symgrad.options import Options
 from symgrad.regions import checkpoint, custom_gradient
 from symgrad.reverse import grad, value_and_grad, vjp
 from symgrad.seeds import set_seed
-from symgrad.show import format_equations, latex, pprint, srepr
 from symgrad.simplifier import simplify
 from symgrad.surface import OPERATORS as _OPERATORS
 from symgrad.surface import PRINTERS as _PRINTERS
 
 # name -> module that has it, for what is imported at its first use; None: the name is the module itself.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "format_equations": ("symgrad.show", "format_equations"),
+    "latex": ("symgrad.show", "latex"),
+    "pprint": ("symgrad.show", "pprint"),
+    "srepr": ("symgrad.show", "srepr"),
     "derivation": ("symgrad.chainrule.derivation", "derivation"),
     "graph": ("symgrad.drawing.figure", "graph"),
     "hvp": ("symgrad.forward", "hvp"),
@@ -62,8 +66,7 @@ __all__ = [  # noqa: PLE0604
     *_ops.__all__, *_LAZY,
     "CompileError", "DTypeError", "Expr", "FormatError", "GradientError", "IndexRangeError", "Options", "Parameter",
     "ShapeError", "SymgradError",
-    "elementwise", "evaluate", "format_equations", "grad", "latex", "pprint", "set_seed", "simplify", "srepr",
-    "value_and_grad", "vjp",
+    "elementwise", "evaluate", "grad", "set_seed", "simplify", "value_and_grad", "vjp",
     "checkpoint", "custom_gradient", "linalg",
 ]  # fmt: skip
 
@@ -79,6 +82,8 @@ def _at_first_use(registry: dict[str, Callable[..., Any]], key: str, module: str
 
 
 _OPERATORS[".why"] = _at_first_use(_OPERATORS, ".why", "symgrad.chainrule.why")
+for _kind in ("text", "latex", "html"):
+    _PRINTERS[_kind] = _at_first_use(_PRINTERS, _kind, "symgrad.show")
 _PRINTERS["svg"] = _at_first_use(_PRINTERS, "svg", "symgrad.drawing.figure")
 
 

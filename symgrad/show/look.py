@@ -19,7 +19,7 @@ from symgrad.show.text import format_equations, format_expression
 from symgrad.show.unicode import UNICODE
 from symgrad.surface import PRINTERS
 
-__all__ = ["formatted", "latex", "mathml", "pprint"]
+__all__ = ["formatted", "latex", "mathml", "pprint", "unicode"]
 
 
 def formatted(target: Any, notation: Notation, shapes: bool = False) -> str:
@@ -70,6 +70,11 @@ def latex(target: Any, *, shapes: bool = False) -> str:
     \left(A + A^{\top}\right)\, x
     """
     return formatted(target, LATEX, shapes)
+
+
+def unicode(target: Any, *, shapes: bool = False) -> str:
+    """Write mathematical signs, as `pprint` does where the terminal has them."""
+    return formatted(target, UNICODE, shapes)
 
 
 def mathml(target: Any, *, shapes: bool = False) -> str:

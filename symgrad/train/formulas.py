@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from symgrad import side
 from symgrad.expr import Expr, Parameter, topological
+from symgrad.late import late
 from symgrad.nn.layer import Layer, calls_of
 from symgrad.ops.row import row_of
 from symgrad.ops.structure import Map
-from symgrad.show import format_equations, latex, mathml
-from symgrad.show.look import formatted
-from symgrad.show.unicode import UNICODE
+
+if TYPE_CHECKING:
+    from symgrad.show.look import latex, mathml, unicode
+    from symgrad.show.text import format_equations
+else:
+    latex = late("symgrad.show.look", "latex")
+    mathml = late("symgrad.show.look", "mathml")
+    unicode = late("symgrad.show.look", "unicode")
+    format_equations = late("symgrad.show.text", "format_equations")
 
 LETTERS = {"kernel": "W", "bias": "b"}
 
@@ -64,7 +72,7 @@ class Gradients(dict[str, Expr]):
     @property
     def unicode(self) -> str:
         """Give the equations in mathematical signs."""
-        return formatted(self._lines, UNICODE)
+        return unicode(self._lines)
 
     def __str__(self) -> str:
         return format_equations(self._lines)
