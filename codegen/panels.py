@@ -12,11 +12,12 @@ import math
 from collections.abc import Mapping
 
 from codegen.contraction import Homes, Roles
-from codegen.elements import Bindings, Elements, Lowered, Temp
+from codegen.elements import Bindings, Elements, Lowered
 from codegen.group import Group
 from codegen.ir import Access, For, Load, Stmt, Store, Tag, Value
 from codegen.machine import Machine
 from codegen.nest import smaller
+from codegen.operand import Temp
 from symgrad.shape import Size, dim
 
 WAYS = 16  # lines that a set of the second cache holds

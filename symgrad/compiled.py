@@ -318,7 +318,7 @@ class Function:
         >>> x, W = sg.symbol("x", (sg.dim("N"), 8)), sg.parameter("W", (8, 4), "zeros")
         >>> memory = sg.function([x], sg.softmax(x @ W)).memory_analysis(N=16)
         >>> memory.total, memory.arena == memory.peak
-        (1472, True)
+        (1152, True)
         """
         own = renamed_dims(self.inputs, self._symbols)
         for name in dims:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from codegen.elements import Operand
 from codegen.emit import emit
 from codegen.ir import Access, Kernel
 from codegen.jit import assembly
+from codegen.operand import Operand
 from codegen.step import Step
 from codegen.text import print_kernel
 from symgrad.expr import Expr
