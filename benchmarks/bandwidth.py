@@ -16,7 +16,7 @@ import numpy as np
 import symgrad as sg
 
 ELEMENTS = 1 << 25  # 128 MiB of float32 in each array
-RUNS = 10
+RUNS = 30
 
 
 def copy_bandwidth(elements: int = ELEMENTS, runs: int = RUNS) -> float:

@@ -1,7 +1,8 @@
 """NumPy's side: what a careful person writes by hand. Preallocated arrays, `out=` everywhere, OpenBLAS for products.
 
 In: a network, or the arrays of a case. Out: contenders, each a call a step. NumPy has no many-steps form, and second
-derivatives by hand are left out.
+derivatives by hand are left out. Sweeps over memory are entered twice: operator by operator over whole arrays, and block
+by block, so that what one operator leaves is still in the cache for the next.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.contest import Contender, Idiom, repeated, trained
+from benchmarks.contest import Call, Contender, Idiom, Trainer, repeated, trained
 from benchmarks.network import Network, Rule, Task
 from benchmarks.pinn import Burgers
 
@@ -22,11 +23,10 @@ def train(problem: Network | Burgers, task: Task) -> list[Contender]:
     """Enter a training task."""
     if isinstance(problem, Burgers):
         return []
-    machine = ByHand(problem, task)
-    return [trained(WHO, "by hand", Idiom.CALL, problem.steps, machine.reset, machine.train)]
+    return [trained(WHO, "by hand", Idiom.CALL, problem.steps, lambda: ByHand(problem, task))]
 
 
-class ByHand:
+class ByHand(Trainer):
     """A perceptron written with NumPy; every large result has a place of its own."""
 
     def __init__(self, network: Network, task: Task) -> None:
@@ -192,39 +192,59 @@ def _average(mean: np.ndarray, g: np.ndarray, rho: np.float32, work: np.ndarray,
 # -- arrays --------------------------------------------------------------------------------------------------------
 
 
+BLOCK = 1 << 14  # elements: two blocks of float32 fit a cache of the second level, and most of the first
+Sweep = Callable[[np.ndarray, np.ndarray], None]
+
+
 def chain(x: np.ndarray, times: int) -> list[Contender]:
     """Enter the chain of twelve operators: a sweep for each, in one array."""
-    out = np.empty_like(x)
+    return _entered(_chain, x, times, BLOCK)
 
-    def step() -> None:
-        np.multiply(x, np.float32(0.5), out=out)
-        np.add(out, ONE, out=out)
-        np.multiply(out, x, out=out)
-        np.subtract(out, np.float32(0.25), out=out)
-        np.maximum(out, -ONE, out=out)
-        np.minimum(out, np.float32(4), out=out)
-        np.square(out, out=out)
-        np.add(out, x, out=out)
-        np.abs(out, out=out)
-        np.sqrt(out, out=out)
-        np.multiply(out, np.float32(1.5), out=out)
-        np.subtract(out, x, out=out)
 
-    return [repeated(WHO, "out=", times, step, lambda: out)]
+def _chain(x: np.ndarray, out: np.ndarray) -> None:
+    np.multiply(x, np.float32(0.5), out=out)
+    np.add(out, ONE, out=out)
+    np.multiply(out, x, out=out)
+    np.subtract(out, np.float32(0.25), out=out)
+    np.maximum(out, -ONE, out=out)
+    np.minimum(out, np.float32(4), out=out)
+    np.square(out, out=out)
+    np.add(out, x, out=out)
+    np.abs(out, out=out)
+    np.sqrt(out, out=out)
+    np.multiply(out, np.float32(1.5), out=out)
+    np.subtract(out, x, out=out)
 
 
 def softmax(x: np.ndarray, times: int) -> list[Contender]:
     """Enter the softmax of every row."""
-    out, column = np.empty_like(x), np.empty((len(x), 1), np.float32)
+    return _entered(_softmax, x, times, max(1, BLOCK // x.shape[1]))
 
-    def step() -> None:
-        np.max(x, axis=1, keepdims=True, out=column)
-        np.subtract(x, column, out=out)
-        np.exp(out, out=out)
-        np.sum(out, axis=1, keepdims=True, out=column)
-        np.divide(out, column, out=out)
 
-    return [repeated(WHO, "out=", times, step, lambda: out)]
+def _softmax(x: np.ndarray, out: np.ndarray) -> None:
+    np.subtract(x, x.max(axis=1, keepdims=True), out=out)
+    np.exp(out, out=out)
+    np.divide(out, out.sum(axis=1, keepdims=True), out=out)
+
+
+def _entered(sweep: Sweep, x: np.ndarray, times: int, rows: int) -> list[Contender]:
+    """Enter a sweep over an array as a whole, and one over so many rows at a time."""
+
+    def whole() -> Call:
+        out = np.empty_like(x)
+        return Call(lambda: sweep(x, out), lambda: out)
+
+    def in_blocks() -> Call:
+        out = np.empty_like(x)
+        parts = [(x[k : k + rows], out[k : k + rows]) for k in range(0, len(x), rows)]
+
+        def step() -> None:
+            for given, into in parts:
+                sweep(given, into)
+
+        return Call(step, lambda: out)
+
+    return [repeated(WHO, "out=", times, whole), repeated(WHO, "out=, in blocks", times, in_blocks)]
 
 
 def product(a: np.ndarray, b: np.ndarray, turned: tuple[bool, bool], times: int, threads: int) -> list[Contender]:
@@ -232,7 +252,11 @@ def product(a: np.ndarray, b: np.ndarray, turned: tuple[bool, bool], times: int,
 
     OpenBLAS chooses the number of threads itself.
     """
-    left = a.mT if turned[0] else a
-    right = b.mT if turned[1] else b
-    out = np.empty((*a.shape[:-2], left.shape[-2], right.shape[-1]), np.float32)
-    return [repeated(WHO, "np.matmul, out=", times, lambda: np.matmul(left, right, out=out), lambda: out)]
+
+    def make() -> Call:
+        left = a.mT if turned[0] else a
+        right = b.mT if turned[1] else b
+        out = np.empty((*a.shape[:-2], left.shape[-2], right.shape[-1]), np.float32)
+        return Call(lambda: np.matmul(left, right, out=out), lambda: out)
+
+    return [repeated(WHO, "np.matmul, out=", times, make)]

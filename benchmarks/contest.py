@@ -1,15 +1,16 @@
 """The words of every comparison: who runs what, and what all of them must agree on.
 
 A `Rung` is a subject with some `Case`s; for each case every framework gives its `Contender`s, which do the same work on
-the same arrays. A run of a contender gives a `Sample`: the seconds of one step, and the numbers that the checks of the
-case compare. Nothing here knows a framework, or measures.
+the same arrays. A contender is started, and then runs as often as it is asked to; a run gives a `Sample`: the seconds of
+one step, and the numbers that the checks of the case compare. Nothing here knows a framework, or measures.
 """
 
 from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 OURS = "symgrad"
+Plan = Mapping[str, int]
 
 
 class Idiom(enum.Enum):
@@ -43,19 +45,33 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Runner:
+    """A contender that is ready: `run` does the work once more from the start.
+
+    `plan` tells bytes by kind, as far as a framework knows before it runs what a step needs.
+    """
+
+    run: Callable[[], Sample]
+    plan: Callable[[], Plan] = dict
+
+
+@dataclass(frozen=True, slots=True)
 class Contender:
-    """One way to do the work of a case: by whom, how, and a function that does it once more from the start."""
+    """One way to do the work of a case: by whom, how, and a function that gets it ready.
+
+    Nothing is built before `start` is called, so that a process can be asked what one contender needs alone.
+    """
 
     who: str
     how: str
     idiom: Idiom
-    run: Callable[[], Sample]
+    start: Callable[[], Runner]
 
     @property
     def label(self) -> str:
         """Name it in a table.
 
-        >>> Contender("JAX", "lax.scan", Idiom.MANY, lambda: Sample(1.0, np.zeros(1))).label
+        >>> Contender("JAX", "lax.scan", Idiom.MANY, lambda: Runner(lambda: Sample(1.0, np.zeros(1)))).label
         'JAX, lax.scan'
         """
         return f"{self.who}, {self.how}"
@@ -98,7 +114,7 @@ class Case:
     title: str
     unit: Unit
     work: float  # of a step, in FLOPs, bytes or steps
-    enter: Callable[[ModuleType], list[Contender]]
+    enter: Callable[[ModuleType], list[Contender]]  # draws the arrays that everyone shares
     checks: tuple[Check, ...] = LOSSES
     threads: int = 0
 
@@ -112,32 +128,65 @@ class Rung:
     cases: tuple[Case, ...]
 
 
-def trained(
-    who: str, how: str, idiom: Idiom, steps: int, reset: Callable[[], None], train: Callable[[], Any]
-) -> Contender:  # fmt: skip
-    """Make a contender of a training: `reset` gives the first weights, not timed; `train` gives all finished losses."""
+class Trainer(ABC):
+    """One side of a training, with its data, its weights and whatever it has compiled."""
 
-    def run() -> Sample:
-        reset()
-        begun = time.perf_counter()
-        losses = train()
-        spent = time.perf_counter() - begun
-        return Sample(spent / steps, np.asarray(losses, np.float64).reshape(-1))
+    @abstractmethod
+    def reset(self) -> None:
+        """Begin again with the first weights; not timed."""
 
-    return Contender(who, how, idiom, run)
+    @abstractmethod
+    def train(self) -> Any:
+        """Run all steps; give their losses, in any form that is finished."""
+
+    def plan(self) -> Plan:
+        """Tell the bytes that a step needs, by kind; nothing where the framework does not know."""
+        return {}
 
 
-def repeated(who: str, how: str, times: int, step: Callable[[], Any], result: Callable[[], np.ndarray]) -> Contender:
-    """Make a contender of a call that is made some times; `result` then gives what it has computed."""
+def trained(who: str, how: str, idiom: Idiom, steps: int, make: Callable[[], Trainer]) -> Contender:
+    """Make a contender of a training of so many steps."""
 
-    def run() -> Sample:
-        begun = time.perf_counter()
-        for _ in range(times):
-            step()
-        spent = time.perf_counter() - begun
-        return Sample(spent / times, thinned(result()))
+    def start() -> Runner:
+        side = make()
 
-    return Contender(who, how, Idiom.CALL, run)
+        def run() -> Sample:
+            side.reset()
+            begun = time.perf_counter()
+            losses = side.train()
+            spent = time.perf_counter() - begun
+            return Sample(spent / steps, np.array([float(loss) for loss in losses]))
+
+        return Runner(run, side.plan)
+
+    return Contender(who, how, idiom, start)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that can be made again and again; `result` then gives what it has computed."""
+
+    step: Callable[[], Any]
+    result: Callable[[], np.ndarray]
+    plan: Callable[[], Plan] = dict
+
+
+def repeated(who: str, how: str, times: int, make: Callable[[], Call]) -> Contender:
+    """Make a contender of a call that is made so many times."""
+
+    def start() -> Runner:
+        call = make()
+
+        def run() -> Sample:
+            begun = time.perf_counter()
+            for _ in range(times):
+                call.step()
+            spent = time.perf_counter() - begun
+            return Sample(spent / times, thinned(call.result()))
+
+        return Runner(run, call.plan)
+
+    return Contender(who, how, Idiom.CALL, start)
 
 
 def thinned(values: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Measuring: all contenders of a case in turn, in one process, and whether they agree.
 
 In: rungs, the modules of frameworks, a number of repetitions. Out: plain data: every time of everyone. The first round
-compiles and wakes everybody up; it is not counted. In each round another one begins. Before every run there is a pause,
-in which threads that another library left spinning go to sleep. All values of all rounds are compared; a difference
-above its bound stops the measurement.
+compiles and wakes everybody up; it is not counted. In each round another one begins, and every other round goes
+backward, so that nobody always runs after the same one. Before every run there is a pause, in which threads that another
+library left spinning go to sleep. All values of all rounds are compared; a difference above its bound stops the
+measurement.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 import numpy as np
 
-from benchmarks.contest import OURS, Case, Contender, Idiom, Rung, Sample, Unit
+from benchmarks.contest import OURS, Case, Contender, Idiom, Plan, Rung, Runner, Sample, Unit
 
 PAUSE = 0.3  # seconds
 
@@ -27,18 +28,42 @@ class DisagreementError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident bytes of a process in which one contender works alone.
+
+    `before` is what the library, loaded, and the arrays that everyone shares take; `peak` is the most until the end of
+    the first run; `plan` is what the framework itself says that a step needs.
+    """
+
+    before: int
+    peak: int
+    plan: Plan = field(default_factory=dict)
+
+    @property
+    def work(self) -> int:
+        """Give what building, compiling and one run take at most."""
+        return self.peak - self.before
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
-    """The seconds of a step of one contender, in every round that counts."""
+    """The seconds of a step of one contender, in every round that counts, and its memory where that was looked at."""
 
     who: str
     how: str
     idiom: Idiom
     seconds: tuple[float, ...]
+    memory: Memory | None = None
 
     @property
     def median(self) -> float:
         """Give the median."""
         return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Give how far the slowest round is from the fastest, as a part of the median."""
+        return (max(self.seconds) - min(self.seconds)) / self.median
 
     @property
     def label(self) -> str:
@@ -93,18 +118,21 @@ def contest(case: Case, modules: Sequence[ModuleType], repetitions: int, pause: 
     A peer that fails in the first round is left out, with the reason; symgrad may not fail.
     """
     entered = [contender for module in modules for contender in case.enter(module)]
-    present, left_out, first = [], [], []
+    present: list[Contender] = []
+    runners: list[Runner] = []
+    left_out, first = [], []
     for contender in entered:
-        sample = _first_run(contender, pause)
-        if isinstance(sample, Sample):
-            present.append(contender)
-            first.append(sample)
-        else:
-            left_out.append(f"{contender.label}: {sample}")
+        started = _first_run(contender, pause)
+        if isinstance(started, str):
+            left_out.append(f"{contender.label}: {started}")
+            continue
+        present.append(contender)
+        runners.append(started[0])
+        first.append(started[1])
     compared = [agree(case, present, first)]
     seconds: list[list[float]] = [[] for _ in present]
     for k in interleaved(len(present), repetitions):
-        sample = _rested(present[k].run, pause)
+        sample = _rested(runners[k].run, pause)
         compared.append(agree(case, [present[0], present[k]], [first[0], sample]))
         seconds[k].append(sample.seconds)
     timings = tuple(Timing(c.who, c.how, c.idiom, tuple(s)) for c, s in zip(present, seconds, strict=True))
@@ -114,13 +142,14 @@ def contest(case: Case, modules: Sequence[ModuleType], repetitions: int, pause: 
 
 
 def interleaved(contenders: int, repetitions: int) -> Iterator[int]:
-    """Give the order of runs: everybody once in each round, and each round begun by the next.
+    """Give the order of runs: everybody once in each round, each round begun by the next, every other one backward.
 
-    >>> list(interleaved(3, 2))
-    [0, 1, 2, 1, 2, 0]
+    >>> list(interleaved(3, 3))
+    [0, 1, 2, 1, 0, 2, 2, 0, 1]
     """
     for first in range(repetitions):
-        yield from ((first + k) % contenders for k in range(contenders))
+        way = -1 if first % 2 else 1
+        yield from ((first + way * k) % contenders for k in range(contenders))
 
 
 def agree(case: Case, contenders: Sequence[Contender], samples: Sequence[Sample]) -> list[float]:
@@ -146,13 +175,14 @@ def _difference(expected: np.ndarray, found: np.ndarray) -> float:
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float64).tiny))
 
 
-def _first_run(contender: Contender, pause: float) -> Sample | str:
-    """Run for the first time; give the reason where a peer cannot."""
-    if contender.who == OURS:
-        return _rested(contender.run, pause)
+def _first_run(contender: Contender, pause: float) -> tuple[Runner, Sample] | str:
+    """Start, and run for the first time; give the reason where a peer cannot."""
     try:
-        return _rested(contender.run, pause)
+        runner = contender.start()
+        return runner, _rested(runner.run, pause)
     except Exception as error:  # whatever another library raises: a missing compiler, an operator not supported
+        if contender.who == OURS:
+            raise
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
 
 

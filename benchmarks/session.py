@@ -1,4 +1,4 @@
-"""One session of measurements: the machine's limits, then the rungs, each printed as soon as it is measured.
+"""One session of measurements: the machine's limits, then the rungs, each printed as soon as it is measured; the limits.
 
     python -m benchmarks.session [rung ...] [--repetitions=5] [--quick] [--to=build/bench]
 
@@ -14,9 +14,10 @@ from pathlib import Path
 from benchmarks import ours, peers
 from benchmarks.chart import bar_chart
 from benchmarks.measure import PAUSE, measure
-from benchmarks.report import as_json, head, markdown, rung_text
+from benchmarks.memory import with_memory
+from benchmarks.report import as_json, foot, head, markdown, rung_text
 from benchmarks.rungs import RUNGS
-from benchmarks.surroundings import limits, load, surroundings
+from benchmarks.surroundings import afterwards, limits, surroundings
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,14 +45,16 @@ def main(given: Sequence[str] | None = None) -> None:
     modules = [ours, *peers.installed()]
     results = []
     for name in chosen.rungs or RUNGS:
-        result = measure(RUNGS[name](chosen.quick), modules, chosen.repetitions, 0.0 if chosen.quick else PAUSE)
-        print(f"\n{rung_text(result, reached)}", flush=True)
-        results.append(result)
-    print(f"\nLoad averages after: {', '.join(f'{n:.2f}' for n in load()) or 'unknown'}.")
+        rung = RUNGS[name](chosen.quick)
+        timed = measure(rung, modules, chosen.repetitions, 0.0 if chosen.quick else PAUSE)
+        results.append(with_memory(timed, rung, modules, chosen.quick))
+        print(f"\n{rung_text(results[-1], reached)}", flush=True)
+    after = afterwards(chosen.quick)
+    print(f"\n{foot(after)}")
     chosen.to.mkdir(parents=True, exist_ok=True)
     texts = {
-        "benchmark.md": markdown(where, reached, results),
-        "benchmark.json": as_json(where, reached, results),
+        "benchmark.md": markdown(where, reached, results, after),
+        "benchmark.json": as_json(where, reached, results, after),
         "benchmark.svg": bar_chart(results),
     }
     for name, text in texts.items():

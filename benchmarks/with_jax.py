@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.contest import Contender, Idiom, repeated, trained
+from benchmarks.contest import Call, Contender, Idiom, Trainer, repeated, trained
 from benchmarks.network import Network, Rule, Task
 from benchmarks.pinn import NU, Burgers
 
@@ -25,25 +25,19 @@ State = tuple[Arrays, list[Arrays], jax.Array]  # weights, slots of each weight,
 
 def train(problem: Network | Burgers, task: Task) -> list[Contender]:
     """Enter a training task, in both idioms."""
-    side = Training(problem, task)
     return [
-        trained(WHO, "jit", Idiom.CALL, problem.steps, side.reset, side.calls),
-        trained(WHO, "lax.scan", Idiom.MANY, problem.steps, side.reset, side.scan),
+        trained(WHO, "jit", Idiom.CALL, problem.steps, lambda: Calls(problem, task)),
+        trained(WHO, "lax.scan", Idiom.MANY, problem.steps, lambda: Scan(problem, task)),
     ]
 
 
-class Training:
+class Training(Trainer):
     """A training with its data; `reset` makes a state, which the run that follows uses up."""
 
     def __init__(self, problem: Network | Burgers, task: Task) -> None:
         self._first, self._slots = task.weights, problem.rule.slots
         self._columns = [_own(column) for column in task.columns]
-        self._order = _own(task.batches.astype(np.int32))
-        self._rows = [_own(rows) for rows in task.batches.astype(np.int32)]
-        loss = _residual if isinstance(problem, Burgers) else _perceptron(problem)
-        step = _step(problem.rule, loss)
-        self._call = jax.jit(step, donate_argnums=0)
-        self._many = jax.jit(_scanned(step), donate_argnums=0)
+        self._step = _step(problem.rule, _residual if isinstance(problem, Burgers) else _perceptron(problem))
 
     def reset(self) -> None:
         """Begin again."""
@@ -51,8 +45,17 @@ class Training:
         slots = [[_own(np.zeros_like(w)) for _ in range(self._slots)] for w in self._first]
         self._state: State = jax.block_until_ready((weights, slots, jnp.zeros((), jnp.float32)))
 
-    def calls(self) -> list[jax.Array]:
-        """Run all steps, a call each."""
+
+class Calls(Training):
+    """All steps, a call each."""
+
+    def __init__(self, problem: Network | Burgers, task: Task) -> None:
+        super().__init__(problem, task)
+        self._rows = [_own(rows) for rows in task.batches.astype(np.int32)]
+        self._call = jax.jit(self._step, donate_argnums=0)
+
+    def train(self) -> list[jax.Array]:
+        """Call, and wait for everything at the end: until then calls may be on their way."""
         state, losses = self._state, []
         for rows in self._rows:
             state, loss = self._call(state, self._columns, rows)
@@ -60,11 +63,20 @@ class Training:
         jax.block_until_ready((state, losses))
         return losses
 
-    def scan(self) -> jax.Array:
-        """Run all steps in one call."""
+
+class Scan(Training):
+    """All steps in one call."""
+
+    def __init__(self, problem: Network | Burgers, task: Task) -> None:
+        super().__init__(problem, task)
+        self._order = _own(task.batches.astype(np.int32))
+        self._many = jax.jit(_scanned(self._step), donate_argnums=0)
+
+    def train(self) -> np.ndarray:
+        """Call once."""
         state, losses = self._many(self._state, self._columns, self._order)
         jax.block_until_ready((state, losses))
-        return losses
+        return np.asarray(losses)
 
 
 def _own(array: np.ndarray) -> jax.Array:
@@ -166,13 +178,17 @@ def softmax(x: np.ndarray, times: int) -> list[Contender]:
 
 def _compiled(times: int, whole: Callable[[jax.Array], jax.Array], x: np.ndarray) -> Contender:
     """Call a function again and again; the memory of the result before is donated to the next one."""
-    given, step = _own(x), jax.jit(lambda v, into: whole(v), donate_argnums=1, keep_unused=True)
-    held = [jnp.zeros_like(given)]
 
-    def call() -> None:
-        held[0] = jax.block_until_ready(step(given, held[0]))
+    def make() -> Call:
+        given, step = _own(x), jax.jit(lambda v, into: whole(v), donate_argnums=1, keep_unused=True)
+        held = [jnp.zeros_like(given)]
 
-    return repeated(WHO, "jit, donated", times, call, lambda: np.asarray(held[0]))
+        def call() -> None:
+            held[0] = jax.block_until_ready(step(given, held[0]))
+
+        return Call(call, lambda: np.asarray(held[0]))
+
+    return repeated(WHO, "jit, donated", times, make)
 
 
 def product(a: np.ndarray, b: np.ndarray, turned: tuple[bool, bool], times: int, threads: int) -> list[Contender]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.contest import Contender, Idiom, repeated, trained
+from benchmarks.contest import Call, Contender, Idiom, Trainer, repeated, trained
 from benchmarks.network import Network, Rule, Task
 from benchmarks.pinn import NU, Burgers
 from symgrad.compiled import process_threads
@@ -28,14 +28,13 @@ torch.set_num_threads(process_threads())
 
 def train(problem: Network | Burgers, task: Task) -> list[Contender]:
     """Enter a training task, eager and compiled."""
-    torch.compiler.reset()  # else the ninth function of one kind would silently run eager
     return [
-        trained(WHO, how, Idiom.CALL, problem.steps, side.reset, side.train)
-        for how, side in (("eager", Eager(problem, task)), ("compiled", Compiled(problem, task)))
+        trained(WHO, "eager", Idiom.CALL, problem.steps, lambda: Eager(problem, task)),
+        trained(WHO, "compiled", Idiom.CALL, problem.steps, lambda: Compiled(problem, task)),
     ]
 
 
-class Eager:
+class Eager(Trainer):
     """A training as PyTorch's users write it."""
 
     def __init__(self, problem: Network | Burgers, task: Task) -> None:
@@ -51,10 +50,9 @@ class Eager:
         self._weights = [w.clone().requires_grad_() for w in self._first]
         self._optimizer = _optimizer(self._rule, self._weights)
 
-    def train(self) -> list[float]:
+    def train(self) -> Tensors:
         """Run all steps; give their losses."""
-        losses = [self._step(k, rows) for k, rows in enumerate(self._batches, 1)]
-        return [float(loss) for loss in losses]
+        return [self._step(k, rows) for k, rows in enumerate(self._batches, 1)]
 
     def _step(self, k: int, rows: torch.Tensor) -> torch.Tensor:
         first, second = (torch.index_select(column, 0, rows) for column in self._columns)
@@ -98,7 +96,7 @@ class _RMSprop:
         torch._foreach_addcdiv_(self._weights, gradients, roots, -rule.learning_rate)
 
 
-class Compiled:
+class Compiled(Trainer):
     """A training whose whole step is one compiled function, which changes weights and slots in place."""
 
     def __init__(self, problem: Network | Burgers, task: Task) -> None:
@@ -109,7 +107,7 @@ class Compiled:
         self._slots = [[torch.zeros_like(w) for w in self._first] for _ in range(problem.rule.slots)]
         self._rates = [torch.tensor(problem.rule.rate(k)) for k in range(1, problem.steps + 1)]
         loss = _nested_residual if isinstance(problem, Burgers) else _perceptron(problem)
-        self._step = torch.compile(_whole_step(problem.rule, loss), dynamic=False)
+        self._step = _compile(_whole_step(problem.rule, loss))
 
     def reset(self) -> None:
         """Begin again."""
@@ -119,13 +117,18 @@ class Compiled:
             for slot in slots:
                 slot.zero_()
 
-    def train(self) -> list[float]:
+    def train(self) -> Tensors:
         """Run all steps; give their losses."""
-        losses = [
+        return [
             self._step(self._weights, self._slots, self._columns, rows, rate)
             for rows, rate in zip(self._batches, self._rates, strict=True)
         ]
-        return [float(loss) for loss in losses]
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile for these shapes."""
+    torch.compiler.reset()  # else the ninth function of one kind would silently run eager
+    return torch.compile(function, dynamic=False)
 
 
 def _whole_step(rule: Rule, loss: Loss) -> Callable[..., torch.Tensor]:
@@ -211,10 +214,8 @@ def _nested_residual(weights: Tensors, t: torch.Tensor, x: torch.Tensor) -> torc
 
 def chain(x: np.ndarray, times: int) -> list[Contender]:
     """Enter the chain of twelve operators: eager in place, a sweep for each, and compiled."""
-    given = torch.from_numpy(x)
-    out = torch.empty_like(given)
 
-    def eager() -> None:
+    def eager(given: torch.Tensor, out: torch.Tensor) -> None:
         torch.mul(given, 0.5, out=out).add_(1).mul_(given).sub_(0.25).clamp_min_(-1).clamp_max_(4)
         out.square_().add_(given).abs_().sqrt_().mul_(1.5).sub_(given)
 
@@ -222,29 +223,31 @@ def chain(x: np.ndarray, times: int) -> list[Contender]:
         u = ((v * 0.5 + 1) * v - 0.25).clamp_min(-1).clamp_max(4)
         into.copy_(torch.sqrt(torch.abs(torch.square(u) + v)) * 1.5 - v)
 
-    return [_eager(times, eager, out), _compiled(times, whole, given)]
+    return _entered(eager, whole, x, times)
 
 
 def softmax(x: np.ndarray, times: int) -> list[Contender]:
     """Enter the softmax of every row, eager and compiled."""
-    torch.compiler.reset()
-    given = torch.from_numpy(x)
-    out = torch.empty_like(given)
+
+    def eager(given: torch.Tensor, out: torch.Tensor) -> None:
+        torch.softmax(given, 1, out=out)
 
     def whole(v: torch.Tensor, into: torch.Tensor) -> None:
         into.copy_(torch.softmax(v, 1))
 
-    eager = _eager(times, lambda: torch.softmax(given, 1, out=out), out)
-    return [eager, _compiled(times, whole, given)]
+    return _entered(eager, whole, x, times)
 
 
-def _eager(times: int, step: Callable[[], object], out: torch.Tensor) -> Contender:
-    return repeated(WHO, "eager, out=", times, step, out.numpy)
+def _entered(eager: Callable[..., None], whole: Callable[..., None], x: np.ndarray, times: int) -> list[Contender]:
+    def call(function: Callable[..., None]) -> Call:
+        given = torch.from_numpy(x)
+        out = torch.empty_like(given)
+        return Call(lambda: function(given, out), out.numpy)
 
-
-def _compiled(times: int, whole: Callable[..., None], x: torch.Tensor) -> Contender:
-    out, step = torch.empty_like(x), torch.compile(whole, dynamic=False)
-    return repeated(WHO, "compiled, out=", times, lambda: step(x, out), out.numpy)
+    return [
+        repeated(WHO, "eager, out=", times, lambda: call(eager)),
+        repeated(WHO, "compiled, out=", times, lambda: call(_compile(whole))),
+    ]
 
 
 def product(a: np.ndarray, b: np.ndarray, turned: tuple[bool, bool], times: int, threads: int) -> list[Contender]:

@@ -1,14 +1,21 @@
-"""The command line: `symgrad mnist`, also as `python -m symgrad mnist`.
+"""The command line: `symgrad mnist`, `symgrad bench`; also as `python -m symgrad mnist`.
 
-In: arguments. Out: what the command prints, and an exit status. It must not know more than the public names.
+In: arguments. Out: what the command prints, and an exit status. It must not know more than the public names, and that
+the benchmark lies beside the package in a checkout: it is no part of what is installed, and runs in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import symgrad as sg
+
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,9 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mnist.add_argument("--epochs", type=_count, default=5)
     mnist.add_argument("--seed", type=int, default=0)
     mnist.add_argument("--data", default=None, help="a folder with the four IDX files")
-    given = parser.parse_args(arguments)
+    commands.add_parser("bench", add_help=False, help="compare with other libraries: bench --help tells more")
+    given, rest = parser.parse_known_args(arguments)
+    if rest and given.command != "bench":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return train_mnist(given.epochs, given.seed, given.data)
+        return bench(rest) if given.command == "bench" else train_mnist(given.epochs, given.seed, given.data)
     except (OSError, sg.FormatError) as error:
         parser.error(str(error))
 
@@ -30,6 +40,22 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
     return int(text)
+
+
+def bench(arguments: Sequence[str], checkout: Path = CHECKOUT) -> int:
+    """Run the benchmark of the checkout that this package is imported from, with these arguments.
+
+    Raise FileNotFoundError where there is none. The modules of the working directory are not found by that process: a
+    folder of the same name there would be run instead.
+    """
+    if not (checkout / "benchmarks" / "__main__.py").is_file():
+        raise FileNotFoundError(
+            f"no benchmark lies beside this package, in {checkout}. It comes with the source: in a checkout, `pip install "
+            "-e .` and then `symgrad bench`, or `make bench`."
+        )
+    path = os.pathsep.join([str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    return subprocess.run([sys.executable, "-m", "benchmarks", *arguments], env=environment).returncode
 
 
 def train_mnist(epochs: int, seed: int, data: str | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The benchmark: both sides train the same; the order of runs; what stops a measurement; what the reports look like."""
+"""The benchmark: both sides train the same; the order of runs; what stops a measurement; memory; the reports."""
 
 import doctest
 import importlib
@@ -10,13 +10,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import arrays, bandwidth, by_hand, contest, measure, network, ours, peers, report, rungs, session
+from benchmarks import arrays, bandwidth, by_hand, contest, measure, memory, network, ours, peers, report, rungs, session
 from benchmarks.chart import bar_chart
-from benchmarks.contest import LOSSES, OURS, RESULTS, Case, Contender, Idiom, Sample, Unit, repeated
+from benchmarks.contest import LOSSES, OURS, RESULTS, Call, Case, Contender, Idiom, Runner, Sample, Unit, repeated
 from benchmarks.measure import (
     Agreement,
     CaseResult,
     DisagreementError,
+    Memory,
     RungResult,
     Timing,
     interleaved,
@@ -24,7 +25,7 @@ from benchmarks.measure import (
 from benchmarks.network import Network, Rule
 from benchmarks.pinn import Burgers
 from benchmarks.report import as_json, comparisons, markdown
-from benchmarks.surroundings import Limits, Surroundings
+from benchmarks.surroundings import Afterwards, Limits, Surroundings
 
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 MODULES = [ours, by_hand]
@@ -43,7 +44,7 @@ def test_both_sides_have_the_same_losses(rule, activation, loss):
     problem = small(rule, activation, loss)
     task = problem.draw()
     sides = [*ours.train(problem, task), *by_hand.train(problem, task)]
-    losses = [side.run().values for side in sides]
+    losses = [side.start().run().values for side in sides]
     assert [len(values) for values in losses] == [problem.steps] * 3
     assert losses[0][0] != losses[0][-1]  # it trains
     for values in losses[1:]:
@@ -69,7 +70,8 @@ def _quick(contenders):
 def test_a_second_run_begins_again(side):
     problem = small("adam")
     for contender in side.train(problem, problem.draw()):
-        np.testing.assert_array_equal(contender.run().values, contender.run().values)
+        run = contender.start().run
+        np.testing.assert_array_equal(run().values, run().values)
 
 
 def test_the_loss_by_hand_is_that_of_float64():
@@ -86,28 +88,28 @@ def test_the_loss_by_hand_is_that_of_float64():
         if problem.loss == "crossentropy":
             expected = -np.mean(np.sum(y * np.log(e / e.sum(axis=1, keepdims=True)), axis=1))
         (side,) = by_hand.train(problem, task)
-        np.testing.assert_allclose(side.run().values[0], expected, rtol=1e-5)
+        np.testing.assert_allclose(side.start().run().values[0], expected, rtol=1e-5)
 
 
 def test_burgers_equation_in_both_idioms():
     problem = Burgers("small", (6, 5), Rule("adam", 0.005), batch=20, samples=60, steps=7)
     native, called = ours.train(problem, problem.draw())
-    losses = native.run().values
-    np.testing.assert_allclose(called.run().values, losses, rtol=1e-5)
+    losses = native.start().run().values
+    np.testing.assert_allclose(called.start().run().values, losses, rtol=1e-5)
     assert losses[-1] < losses[0]
 
 
 def test_every_array_case_agrees_with_numpy():
     for rung in (arrays.elementwise(True), arrays.softmax(True)):
         for case in measure.measure(rung, MODULES, repetitions=1, pause=0).cases:
-            assert [t.who for t in case.timings] == [OURS, "NumPy"]
+            assert [t.label for t in case.timings] == [f"{OURS}, out=", "NumPy, out=", "NumPy, out=, in blocks"]
 
 
 @pytest.mark.parametrize("turned", arrays.TURNS)
 def test_products_agree_with_numpy(turned):
     for shape in [((), 7, 5, 3), ((4,), 3, 6, 2)]:
         result = measure.contest(arrays._product(*shape, turned, True), MODULES, repetitions=1, pause=0)
-        assert {t.idiom for t in result.timings} == {Idiom.CALL, Idiom.MANY}
+        assert [t.idiom for t in result.timings] == [Idiom.MANY, Idiom.CALL, Idiom.CALL]
 
 
 @pytest.mark.parametrize("module", [contest, measure, network, report])
@@ -154,7 +156,7 @@ def contender(who, values, log=None, seconds=1.0, idiom=Idiom.CALL):
             log.append(who)
         return Sample(seconds, np.asarray(values, np.float64))
 
-    return Contender(who, "somehow", idiom, run)
+    return Contender(who, "somehow", idiom, lambda: Runner(run))
 
 
 def case_of(*contenders, checks=LOSSES):
@@ -165,17 +167,18 @@ def test_everybody_runs_in_turn_after_a_round_that_does_not_count():
     log = []
     entered = [contender(who, [1.0], log) for who in "abc"]
     result = measure.contest(case_of(*entered), [None], repetitions=3, pause=0)
-    assert "".join(log) == "abc" + "abc" + "bca" + "cab"
+    assert "".join(log) == "abc" + "abc" + "bac" + "cab"
     assert [len(t.seconds) for t in result.timings] == [3, 3, 3]
     assert list(interleaved(1, 2)) == [0, 0]
 
 
 def test_the_median_counts():
     times = itertools.cycle([100.0, 3.0, 1.0, 2.0])
-    runner = Contender("a", "b", Idiom.CALL, lambda: Sample(next(times), np.ones(1)))
+    runner = Contender("a", "b", Idiom.CALL, lambda: Runner(lambda: Sample(next(times), np.ones(1))))
     (timing,) = measure.contest(case_of(runner), [None], repetitions=3, pause=0).timings
     assert timing.seconds == (3.0, 1.0, 2.0)
     assert timing.median == 2.0
+    assert timing.spread == 1.0
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_a_disagreement_stops_the_measurement(other, what):
 
 def test_a_later_round_is_compared_too():
     results = iter([1.0, 2.0])
-    changing = Contender("a", "b", Idiom.CALL, lambda: Sample(1.0, np.full(3, next(results))))
+    changing = Contender("a", "b", Idiom.CALL, lambda: Runner(lambda: Sample(1.0, np.full(3, next(results)))))
     with pytest.raises(DisagreementError, match="the results by 1.0e"):
         measure.contest(case_of(changing, checks=RESULTS), [None], repetitions=1, pause=0)
 
@@ -208,27 +211,30 @@ def test_small_differences_are_rounding():
     assert [a.found for a in result.agreements] == pytest.approx([1e-6] * 3, rel=1e-4)
 
 
-def failing(who):
-    def run():
-        raise RuntimeError("no compiler\nand much more")
-
-    return Contender(who, "compiled", Idiom.CALL, run)
+def failing():
+    raise RuntimeError("no compiler\nand much more")
 
 
-def test_a_peer_that_fails_is_left_out_and_said_so():
-    result = measure.contest(case_of(contender(OURS, [1.0]), failing("PyTorch")), [None], repetitions=1, pause=0)
+FAILING = {"when it is built": failing, "when it runs": lambda: Runner(failing)}
+
+
+@pytest.mark.parametrize("start", FAILING.values(), ids=FAILING)
+def test_a_peer_that_fails_is_left_out_and_said_so(start):
+    peer = Contender("PyTorch", "compiled", Idiom.CALL, start)
+    result = measure.contest(case_of(contender(OURS, [1.0]), peer), [None], repetitions=1, pause=0)
     assert result.left_out == ("PyTorch, compiled: RuntimeError: no compiler",)
     assert [t.who for t in result.timings] == [OURS]
 
 
-def test_symgrad_may_not_fail():
+@pytest.mark.parametrize("start", FAILING.values(), ids=FAILING)
+def test_symgrad_may_not_fail(start):
     with pytest.raises(RuntimeError, match="no compiler"):
-        measure.contest(case_of(failing(OURS)), [None], repetitions=1, pause=0)
+        measure.contest(case_of(Contender(OURS, "somehow", Idiom.CALL, start)), [None], repetitions=1, pause=0)
 
 
 def test_repeated_calls_are_timed_by_the_call():
     calls = []
-    sample = repeated("a", "b", 4, lambda: calls.append(1), lambda: np.arange(25_000)).run()
+    sample = repeated("a", "b", 4, lambda: Call(lambda: calls.append(1), lambda: np.arange(25_000))).start().run()
     assert len(calls) == 4
     assert 0 < sample.seconds < 1
     np.testing.assert_array_equal(sample.values, np.arange(0, 25_000, 2))
@@ -246,6 +252,40 @@ def test_bandwidth_is_measured():
         assert 1e6 < measured < 1e13
 
 
+# -- memory --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not memory.STATUS.exists(), reason="this system does not tell")
+def test_memory_is_that_of_one_contender_alone():
+    """The product of the largest matrices has 16.8 MB of results; its operands are there before it begins."""
+    (number,) = (k for k, shape in enumerate(arrays.PRODUCTS) if shape[1:4] == (2048, 2048, 2048))
+    held = np.ones(50_000_000)  # 400 MB in the process that asks
+    seen = memory._asked("gemm", number, "benchmarks.by_hand", "np.matmul, out=", True)
+    results, process = 4 * 2048**2, 300e6
+    assert held.nbytes > process
+    assert results <= seen.work < 3 * results
+    assert 2 * results < seen.before < seen.peak < process
+    assert not seen.plan
+
+
+@pytest.mark.skipif(not memory.STATUS.exists(), reason="this system does not tell")
+def test_a_peak_is_found_after_it_has_passed():
+    before = memory.peak_resident()
+    np.ones(before // 8 + 10_000_000).sum()
+    assert memory.peak_resident() > before + 70_000_000
+
+
+def test_symgrad_tells_what_it_plans():
+    problem = small("adam", sizes=(5, 7, 3))
+    native, called = ours.train(problem, problem.draw())
+    plan = called.start().plan()
+    assert plan["inputs"] == 4 * 50 * (5 + 3) + 8 * 8  # both columns, positions
+    assert plan["parameters"] >= 4 * 3 * (5 * 7 + 7 + 7 * 3 + 3)  # weights and two slots
+    assert plan["outputs"] == 4
+    assert plan["arena"] > 0
+    assert not native.start().plan()
+
+
 # -- reports -------------------------------------------------------------------------------------------------------
 
 WHERE = Surroundings(
@@ -256,8 +296,8 @@ LIMITS = Limits(threads=2, peak=200e9, peak_alone=100e9, copy=20e9, triad=24e9)
 STEP = CaseResult(
     "a step", Unit.FLOPS, 1e6, 0,
     (
-        Timing(OURS, "native loop", Idiom.MANY, (10e-6, 8e-6, 30e-6)),
-        Timing(OURS, "a call a step", Idiom.CALL, (12e-6,)),
+        Timing(OURS, "native loop", Idiom.MANY, (10e-6, 8e-6, 30e-6), Memory(90_000_000, 110_000_000)),
+        Timing(OURS, "a call a step", Idiom.CALL, (12e-6,), Memory(90_000_000, 90_500_000, {"inputs": 0, "arena": 4096})),
         Timing("NumPy", "by hand", Idiom.CALL, (100e-6,)),
         Timing("JAX", "lax.scan", Idiom.MANY, (25e-6,)),
     ),
@@ -269,6 +309,7 @@ SWEEP = CaseResult(
     (Timing(OURS, "out=", Idiom.CALL, (1e-3,)), Timing("NumPy", "out=", Idiom.CALL, (0.5e-3,))),
 )  # fmt: skip
 ALONE = CaseResult("a step", Unit.STEPS, 1, 0, (Timing(OURS, "native loop", Idiom.MANY, (2e-3,)),), STEP.agreements)
+AFTER = Afterwards((1.0, 0.5, 0.25), Limits(threads=2, peak=198e9, peak_alone=99e9, copy=19e9, triad=23e9))
 MEASURED = [
     RungResult("small", "a network", (STEP,)),
     RungResult("sweep", "an array", (SWEEP,)),
@@ -277,7 +318,7 @@ MEASURED = [
 
 
 def test_markdown(golden):
-    golden("benchmark.md", markdown(WHERE, LIMITS, MEASURED))
+    golden("benchmark.md", markdown(WHERE, LIMITS, MEASURED, AFTER))
 
 
 def test_chart(golden):
@@ -289,19 +330,23 @@ def test_a_chart_of_nothing_is_a_chart():
 
 
 def test_json_has_every_time():
-    data = json.loads(as_json(WHERE, LIMITS, MEASURED))
+    data = json.loads(as_json(WHERE, LIMITS, MEASURED, AFTER))
     assert data["surroundings"]["load"] == [0.5, 0.25, 0.0]
     assert data["limits"]["peak"] == 200e9
     timings = data["rungs"][0]["cases"][0]["timings"]
     assert timings[0] == {
         "who": OURS, "how": "native loop", "idiom": "many steps a call", "seconds": [10e-6, 8e-6, 30e-6],
+        "memory": {"before": 90_000_000, "peak": 110_000_000, "plan": {}},
     }  # fmt: skip
+    assert timings[2]["memory"] is None
+    assert data["afterwards"]["load"] == [1.0, 0.5, 0.25]
 
 
-def test_the_best_of_each_idiom_is_compared():
+def test_idioms_are_compared():
     assert list(comparisons(STEP)) == [
         "a step: symgrad, native loop is 10.00 times as fast as NumPy, by hand (a call a step).",
         "a step: symgrad, native loop is 2.50 times as fast as JAX, lax.scan (many steps a call).",
+        "a step: symgrad, a call a step is 8.33 times as fast as NumPy, by hand (a call a step).",
     ]
     assert not [*comparisons(SWEEP), *comparisons(ALONE)]
 
@@ -313,11 +358,13 @@ def test_a_session_writes_its_reports(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(peers, "installed", lambda: [by_hand])
     session.main(["tiny", "--quick", "--repetitions=1", f"--to={tmp_path}"])
     printed = capsys.readouterr().out
-    for text in ("# Benchmark", "## tiny", "symgrad, native loop", "NumPy, by hand", "Load averages after"):
+    for text in ("# Benchmark", "## tiny", "symgrad, native loop", "NumPy, by hand", "plans inputs", "Afterwards: load"):
         assert text in printed
     written = (tmp_path / "benchmark.md").read_text()
-    assert written.rstrip() == printed[: printed.index("\nLoad averages after")].rstrip()
-    assert json.loads((tmp_path / "benchmark.json").read_text())["rungs"][0]["name"] == "tiny"
+    assert written == printed[: printed.index("Written: ")]
+    (tiny,) = json.loads((tmp_path / "benchmark.json").read_text())["rungs"]
+    for timing in tiny["cases"][0]["timings"]:
+        assert not memory.STATUS.exists() or 1e6 < timing["memory"]["before"] <= timing["memory"]["peak"] < 1e10
     assert (tmp_path / "benchmark.svg").read_text().startswith("<svg ")
 
 
