@@ -41,10 +41,11 @@ fuzz: $(STAMP)  ## compare random graphs with the oracle for MINUTES; SEED is th
 # With an environment of peers, everybody is measured in that one; build/bench has the results.
 BENCH = $(if $(wildcard $(PEERS_BIN)/python*),$(PEERS_BIN),$(BIN))/python
 
-bench: $(STAMP)  ## measure what the README claims, and symgrad beside the peers that are installed; RUNGS names some
+bench: $(STAMP)  ## measure what the README claims, symgrad beside the peers that are installed (RUNGS names some), growth
 	$(BENCH) -m benchmarks.startup
 	$(BENCH) -m benchmarks.mnist
 	$(BENCH) -m benchmarks $(RUNGS)
+	$(BENCH) -m benchmarks.sweeps
 
 # PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes PyTorch's smaller build, without CUDA.
 bench-peers: $(STAMP)  ## install PyTorch and JAX for `make bench`, in an environment of their own

@@ -1,8 +1,8 @@
 """NumPy's side: what a careful person writes by hand. Preallocated arrays, `out=` everywhere, OpenBLAS for products.
 
 In: a network, or the arrays of a case. Out: contenders, each a call a step. NumPy has no many-steps form, and second
-derivatives by hand are left out. Sweeps over memory are entered twice: operator by operator over whole arrays, and block
-by block, so that what one operator leaves is still in the cache for the next.
+derivatives by hand are left out. Sweeps over memory are entered twice: operator by operator over whole arrays, and
+block by block, so that what one operator leaves is still in the cache for the next.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The words of every comparison: who runs what, and what all of them must agree on.
 
 A `Rung` is a subject with some `Case`s; for each case every framework gives its `Contender`s, which do the same work on
-the same arrays. A contender is started, and then runs as often as it is asked to; a run gives a `Sample`: the seconds of
-one step, and the numbers that the checks of the case compare. Nothing here knows a framework, or measures.
+the same arrays. A contender is started, and then runs as often as it is asked to; a run gives a `Sample`: the seconds
+of one step, and the numbers that the checks of the case compare. Nothing here knows a framework, or measures.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Curves of seconds against a size as a plain SVG, both axes logarithmic: what grows as the size does is a diagonal.
 
-In: plots. Out: text, the same for the same numbers. Dotted diagonals show growth in proportion. It must not know what is
-plotted.
+In: plots. Out: text, the same for the same numbers. Dotted diagonals show growth in proportion. It must not know what
+is plotted.
 """
 
 from __future__ import annotations

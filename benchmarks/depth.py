@@ -1,4 +1,6 @@
-"""Depth: what a network of so many layers costs before its first step, in this process: `python -m benchmarks.depth 100`.
+"""Depth: what a network of so many layers costs before its first step, in this process.
+
+    python -m benchmarks.depth LAYERS
 
 In: a number of layers. Out: a `Preparation`, printed as JSON: the seconds to derive the gradient, to compile the
 training step, to run it for the first time, and the number of different kernels. SYMGRAD_CACHE says whether compiled

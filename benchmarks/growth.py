@@ -1,6 +1,7 @@
 """Growth: what was measured at many sizes, held against what it may cost.
 
-In: points of two sweeps. Out: findings, and reports: Markdown, JSON, curves. It must not know how anything was measured.
+In: points of two sweeps. Out: findings, and reports: Markdown, JSON, curves. It must not know how anything was
+measured.
 """
 
 from __future__ import annotations
@@ -76,19 +77,14 @@ def findings(by_batch: Sequence[BatchPoint], by_depth: Sequence[DepthPoint]) -> 
     times = {point.batch: point.median for point in by_batch}
     pairs = [(b, b + 1) for b in times if b >= SMALLEST and b + 1 in times]
     doubles = [(b, 2 * b) for b in times if 2 * b in times]
-    for what, steps, bound in (("t(b + 1) / t(b)", pairs, NEXT), ("t(2 b) / t(b)", doubles, DOUBLE)):
-        ratios = [(times[b] / times[a], f"the worst of {len(steps)}, from {a} to {b}") for a, b in steps]
-        if ratios:
-            yield Finding(what, *_with_bound(max(ratios), bound))
+    for what, between, bound in (("t(b + 1) / t(b)", pairs, NEXT), ("t(2 b) / t(b)", doubles, DOUBLE)):
+        if between:
+            ratio, a, b = max((times[b] / times[a], a, b) for a, b in between)
+            yield Finding(what, ratio, bound, f"the worst of {len(between)}, from {a} to {b}")
     for point in by_depth:
         if point.layers == DEEP:
             for what, (of, bound) in BOUNDS.items():
                 yield Finding(what, of(point), bound, f"{DEEP:,} layers")
-
-
-def _with_bound(worst: tuple[float, str], bound: float) -> tuple[float, float, str]:
-    found, place = worst
-    return found, bound, place
 
 
 def markdown(
@@ -119,7 +115,7 @@ def markdown(
     ]
     parts = [
         opening("How cost grows", where, limits),
-        "## Batch size\n\nA training step of 784-512-10, relu, softmax and cross-entropy, RMSprop, native loop; one program.",
+        "## Batch size\n\n784-512-10, relu, softmax and cross-entropy, RMSprop, native loop, one program for all.",
         table(("batch", "step", "a sample", "rate", "of the peak"), batch_rows),
         "## Depth\n\nLayers of width 64, tanh, mean squared error, RMSprop, batch 64.",
         table(

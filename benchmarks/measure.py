@@ -2,9 +2,9 @@
 
 In: rungs, the modules of frameworks, a number of repetitions. Out: plain data: every time of everyone. The first round
 compiles and wakes everybody up; it is not counted. In each round another one begins, and every other round goes
-backward, so that nobody always runs after the same one. Before every run there is a pause, in which threads that another
-library left spinning go to sleep. All values of all rounds are compared; a difference above its bound stops the
-measurement.
+backward, so that nobody always runs after the same one. Before every run there is a pause, in which threads that
+another library left spinning go to sleep. All values of all rounds are compared; a difference above its bound stops
+the measurement.
 """
 
 from __future__ import annotations

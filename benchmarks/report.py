@@ -1,9 +1,9 @@
 """Reports: what was measured as Markdown and as JSON.
 
 In: the surroundings, the limits, the results of rungs. Out: texts. A row has the median of a step, how far the slowest
-round is from the fastest, the rate, its share of the machine's limit (the peak of arithmetic for products, the bandwidth
-of a copy for sweeps over memory), how many times as fast as the best peer it is, and the memory of a process that does
-this alone: at most, and what the work adds to it. It must not know who is measured or how.
+round is from the fastest, the rate, its share of the machine's limit (the peak of arithmetic for products, the
+bandwidth of a copy for sweeps over memory), how many times as fast as the best peer it is, and the memory of a process
+that does this alone: at most, and what the work adds to it. It must not know who is measured or how.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def head(where: Surroundings, limits: Limits) -> str:
         opening("Benchmark", where, limits),
         "- The limit is that peak for GFLOP/s (one thread's where a case has one), a copy's bandwidth for GB/s.",
         "- Spread: from the fastest round to the slowest, as a part of the median.",
-        "- Memory: the most that is resident in a process which does this alone, once; by the work: without the library "
-        "and the arrays that everyone shares. A library that copies those has its copy counted.",
+        "- Memory: the most that is resident in a process which does this alone, once.",
+        "- By the work: that memory without the library and the arrays that everyone shares; copies of these count.",
     ]
     if where.missing:
         lines.append(f"- Not installed, so not compared: {', '.join(where.missing)} (`make bench-peers`).")

@@ -1,4 +1,4 @@
-"""One session of measurements: the machine's limits, then the rungs, each printed as soon as it is measured; the limits.
+"""One session of measurements: the machine's limits, the rungs, each printed as soon as it is measured, limits again.
 
     python -m benchmarks.session [rung ...] [--repetitions=5] [--quick] [--to=build/bench]
 

@@ -4,9 +4,8 @@
 
 Each repetition is a process of its own, measured from outside: the interpreter, all imports, declaring the network,
 deriving its gradient, compiling the training step, one step on random arrays in memory. Half of them find an empty
-cache and keep their compiled code there (cold), half find what one before them has kept (warm), in turns, in directories
-of this run. Prints every run with the part that `import symgrad` takes of it, NumPy's import included, and the medians;
-fails if SymPy was imported on the way.
+cache and keep their compiled code there, half find what one before them has kept, in turns. Prints every run, with the
+part that `import symgrad` takes, NumPy's import included, and the medians; fails if SymPy was imported on the way.
 """
 
 from __future__ import annotations
@@ -41,21 +40,23 @@ assert "sympy" not in sys.modules, "SymPy was imported"
 
 def main(repetitions: int) -> None:
     """Run the processes one after the other and print their times."""
-    times = [run for _ in range(repetitions) for run in _pair()]
-    for kind, whole, loaded in times:
-        print(f"process start to the end of the first step, {kind}: {whole:.3f} s, of which the import {loaded:.3f} s")
-    for chosen in KINDS:
-        whole, loaded = (statistics.median(t[k] for t in times if t[0] == chosen) for k in (1, 2))
-        print(f"median, {chosen}: {whole:.3f} s, of which the import {loaded:.3f} s")
+    pairs = [_pair() for _ in range(repetitions)]
+    for pair in pairs:
+        for kind, (whole, loaded) in zip(KINDS, pair, strict=True):
+            print(f"process start to the end of the first step, {kind}: {whole:.3f} s, of which import {loaded:.3f} s")
+    for kind, runs in zip(KINDS, zip(*pairs, strict=True), strict=True):
+        whole, loaded = (statistics.median(column) for column in zip(*runs, strict=True))
+        print(f"median, {kind}: {whole:.3f} s, of which import {loaded:.3f} s")
 
 
-def _pair() -> list[tuple[str, float, float]]:
-    """Run twice with one cache; give (kind, seconds, seconds of the import)."""
+def _pair() -> list[tuple[float, float]]:
+    """Run twice with one cache, which is empty at first."""
     with tempfile.TemporaryDirectory() as kept:
-        return [(kind, *_first_step(kept)) for kind in KINDS]
+        return [_first_step(kept) for _ in KINDS]
 
 
 def _first_step(cache: str) -> tuple[float, float]:
+    """Give the seconds of a process, and those of its import."""
     begun = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", STEP], check=True, env={**os.environ, "SYMGRAD_CACHE": cache}, stdout=subprocess.PIPE

@@ -40,6 +40,7 @@ DEPTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 QUICK_BATCHES, QUICK_DEPTHS = (1, 2, 16, 17, 32), (1, 3)
 PROCESSES = 3  # of each depth, with compiled code and without
 RUN = 0.03  # seconds, about: so much work is one run
+MOST_STEPS = 500  # of a run: in some hundreds more, RMSprop's mean of a unit that is never active becomes denormal
 SAMPLES = 16_384  # of the reference network: 51 MB, more than most caches hold
 
 
@@ -71,7 +72,7 @@ def repeated_in_turn(sizes: Sequence[Timed], repetitions: int) -> list[tuple[flo
 
 def steps_of(flops: int) -> int:
     """Give how many steps are one run; a step is some microseconds and its work at 100 GFLOP/s."""
-    return max(3, min(2_000, int(RUN / (5e-6 + flops / 1e11))))
+    return max(3, min(MOST_STEPS, int(RUN / (5e-6 + flops / 1e11))))
 
 
 def batch_sweep(sizes: Sequence[int], repetitions: int, quick: bool) -> list[BatchPoint]:
@@ -80,6 +81,7 @@ def batch_sweep(sizes: Sequence[int], repetitions: int, quick: bool) -> list[Bat
     network = Network("mlp", (784, 512, 10), "relu", "crossentropy", Rule("rmsprop"), max(sizes), samples, 1)
     side = Native(network, network.draw())
     draw = np.random.default_rng(1)
+    print(f"measuring batch sizes from {sizes[0]} to {sizes[-1]:,}", file=sys.stderr, flush=True)
     timed, points = [], []
     for size in sizes:
         flops = replace(network, batch=size).flops
@@ -94,6 +96,7 @@ def depth_sweep(depths: Sequence[int], repetitions: int, processes: int, quick: 
     """Measure networks of these depths."""
     timed, points = [], []
     for layers in depths:
+        print(f"measuring {layers:,} layers", file=sys.stderr, flush=True)
         points.append(prepared(layers, processes))
         steps = 3 if quick else steps_of(network_of(layers).flops)
         network = network_of(layers, steps)

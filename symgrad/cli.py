@@ -1,7 +1,7 @@
 """The command line: `symgrad mnist`, `symgrad bench`; also as `python -m symgrad mnist`.
 
 In: arguments. Out: what the command prints, and an exit status. It must not know more than the public names, and that
-the benchmark lies beside the package in a checkout: it is no part of what is installed, and runs in a process of its own.
+the benchmark lies beside the package in a checkout: it is not installed, and runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def bench(arguments: Sequence[str], checkout: Path = CHECKOUT) -> int:
     """
     if not (checkout / "benchmarks" / "__main__.py").is_file():
         raise FileNotFoundError(
-            f"no benchmark lies beside this package, in {checkout}. It comes with the source: in a checkout, `pip install "
-            "-e .` and then `symgrad bench`, or `make bench`."
+            f"no benchmark lies beside this package, in {checkout}. It comes with the source and is not installed: "
+            "`make bench` in a checkout, or `pip install -e .` there and then `symgrad bench`."
         )
     path = os.pathsep.join([str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -45,7 +45,7 @@ def test_an_installed_package_says_where_the_benchmark_is(tmp_path):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     done = symgrad("bench", "tiny", cwd=tmp_path, package=tmp_path)
     assert done.returncode == 2
-    assert f"no benchmark lies beside this package, in {tmp_path}. It comes with the source" in done.stderr
+    assert f"no benchmark lies beside this package, in {tmp_path}. It comes with the source and is not" in done.stderr
 
 
 def test_the_benchmark_is_not_installed():

@@ -44,7 +44,7 @@ def test_sizes_have_neighbours_and_doubles():
 
 
 def test_a_run_is_of_one_length_about():
-    assert [sweeps.steps_of(flops) for flops in (1, 10**8, 10**9, 10**12)] == [2000, 29, 3, 3]
+    assert [sweeps.steps_of(flops) for flops in (1, 10**8, 10**9, 10**12)] == [500, 29, 3, 3]
 
 
 def test_bounds_are_reached_or_missed():
