@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.contest import Idiom, Unit
+from benchmarks.goals import verdicts
 from benchmarks.measure import CaseResult, RungResult, Timing
 from benchmarks.surroundings import Afterwards, Limits, Surroundings
 
@@ -23,13 +24,16 @@ HEADINGS = ("case", "who", "median", "spread", "rate", "of the limit", "to the b
 
 def markdown(where: Surroundings, limits: Limits, rungs: Sequence[RungResult], after: Afterwards) -> str:
     """Write everything."""
-    return "\n\n".join([head(where, limits), *(rung_text(rung, limits) for rung in rungs), foot(after)]) + "\n"
+    parts = [head(where, limits), *(rung_text(rung, limits) for rung in rungs), foot(limits, rungs, after)]
+    return "\n\n".join(parts) + "\n"
 
 
-def foot(after: Afterwards) -> str:
-    """Say what the machine was like when everything was measured."""
+def foot(limits: Limits, rungs: Sequence[RungResult], after: Afterwards) -> str:
+    """Say which goals were reached, and what the machine was like when everything was measured."""
     peak, copy = (f"{rate / 1e9:.1f}" for rate in (after.limits.peak, after.limits.copy))
-    return f"Afterwards: load averages {_loads(after.load)}; peak {peak} GFLOP/s, copy {copy} GB/s."
+    told = "\n".join(f"- {line}" for line in verdicts(rungs, limits)) or "Nothing of these rungs and peers."
+    machine = f"Afterwards: load averages {_loads(after.load)}; peak {peak} GFLOP/s, copy {copy} GB/s."
+    return f"## What was asked\n\n{told}\n\n{machine}"
 
 
 def _loads(load: Sequence[float]) -> str:
@@ -75,6 +79,7 @@ def rung_text(rung: RungResult, limits: Limits) -> str:
     rows = [row for case in rung.cases for row in _rows(case, limits)]
     parts = [f"## {rung.name}\n\n{rung.subject}", table(HEADINGS, rows)]
     remarks = [f"- {line}" for case in rung.cases for line in (*comparisons(case), *plans(case), *_left_out(case))]
+    remarks += [f"- {line}" for line in overhead(rung)]
     remarks += [f"- {line}" for line in agreements(rung)]
     return "\n\n".join([*parts, "\n".join(remarks)] if remarks else parts)
 
@@ -111,6 +116,15 @@ def comparisons(case: CaseResult) -> Iterator[str]:
             yield f"{case.title}: {ours.label} is {ratio:.2f} times as fast as {peer.label} ({peer.idiom.value})."
 
 
+def overhead(rung: RungResult) -> Iterator[str]:
+    """Say what Python adds to a step of symgrad, in the case with the least work, where it shows most."""
+    case = min(rung.cases, key=lambda case: case.work)
+    many, call = (case.best(ours=True, idiom=idiom) for idiom in (Idiom.MANY, Idiom.CALL))
+    if many is not None and call is not None:
+        more = call.median - many.median
+        yield f"{case.title}: {call.label} takes {more * 1e6:.1f} us more than {many.label}."
+
+
 def plans(case: CaseResult) -> Iterator[str]:
     """Say what a framework itself tells of the memory of a step."""
     for timing in case.timings:
@@ -127,17 +141,6 @@ def agreements(rung: RungResult) -> Iterator[str]:
         found[key] = max(found.get(key, 0.0), each.found)
     for (what, bound), difference in found.items():
         yield f"Everybody agrees in {what}: the largest difference is {difference:.0e} of {bound:.0e} allowed."
-
-
-def share(case: CaseResult, timing: Timing, limits: Limits) -> float | None:
-    """Give the part of the machine's limit that is reached; None where the machine has no such limit."""
-    rate = case.work / timing.median
-    match case.unit:
-        case Unit.FLOPS:
-            return rate / limits.peak_of(case.threads)
-        case Unit.BYTES:
-            return rate / limits.copy
-    return None
 
 
 def rate_text(case: CaseResult, timing: Timing) -> str:
@@ -179,7 +182,7 @@ def as_json(where: Surroundings, limits: Limits, rungs: Sequence[RungResult], af
 def _rows(case: CaseResult, limits: Limits) -> Iterator[tuple[str, ...]]:
     peer = case.best(ours=False)
     for timing in sorted(case.timings, key=lambda t: t.median):
-        part = share(case, timing, limits)
+        part = limits.share(case.unit, case.work / timing.median, case.threads)
         yield (
             case.title,
             timing.label,

@@ -50,7 +50,7 @@ def main(given: Sequence[str] | None = None) -> None:
         results.append(with_memory(timed, rung, modules, chosen.quick))
         print(f"\n{rung_text(results[-1], reached)}", flush=True)
     after = afterwards(chosen.quick)
-    print(f"\n{foot(after)}")
+    print(f"\n{foot(reached, results, after)}")
     chosen.to.mkdir(parents=True, exist_ok=True)
     texts = {
         "benchmark.md": markdown(where, reached, results, after),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.bandwidth import ELEMENTS, RUNS, copy_bandwidth, triad_bandwidth
+from benchmarks.contest import Unit
 from codegen import machine
 from codegen.peak import peak_flops
 from symgrad.compiled import process_threads
@@ -34,6 +35,15 @@ class Limits:
     def peak_of(self, threads: int) -> float:
         """Give the peak for this number of threads: one, or all (0)."""
         return self.peak_alone if threads == 1 else self.peak
+
+    def share(self, unit: Unit, rate: float, threads: int) -> float | None:
+        """Give the part of the limit that is reached by so much work a second; None where there is no such limit."""
+        match unit:
+            case Unit.FLOPS:
+                return rate / self.peak_of(threads)
+            case Unit.BYTES:
+                return rate / self.copy
+        return None
 
 
 @dataclass(frozen=True, slots=True)

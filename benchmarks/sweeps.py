@@ -12,6 +12,7 @@ cost grows as the work does.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import statistics
@@ -61,12 +62,17 @@ class Timed:
 
 
 def repeated_in_turn(sizes: Sequence[Timed], repetitions: int) -> list[tuple[float, ...]]:
-    """Run everything once, uncounted, then in every repetition."""
-    for one in sizes:
-        one.seconds()
+    """Run everything once, uncounted, then in every repetition; Python's collector is off meanwhile."""
     found: list[list[float]] = [[] for _ in sizes]
-    for k in interleaved(len(sizes), repetitions):
-        found[k].append(sizes[k].seconds())
+    gc.collect()
+    gc.disable()
+    try:
+        for one in sizes:
+            one.seconds()
+        for k in interleaved(len(sizes), repetitions):
+            found[k].append(sizes[k].seconds())
+    finally:
+        gc.enable()
     return [tuple(seconds) for seconds in found]
 
 

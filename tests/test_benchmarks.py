@@ -1,4 +1,4 @@
-"""The benchmark: both sides train the same; the order of runs; what stops a measurement; memory; the reports."""
+"""The benchmark: both sides train the same; the order of runs; what stops a measurement; memory."""
 
 import doctest
 import importlib
@@ -10,23 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import arrays, bandwidth, by_hand, contest, measure, memory, network, ours, peers, report, session
-from benchmarks.chart import bar_chart
+from benchmarks import arrays, bandwidth, by_hand, contest, measure, memory, network, ours, peers, session
 from benchmarks.contest import LOSSES, OURS, RESULTS, Call, Case, Contender, Idiom, Rung, Runner, Sample, Unit, repeated
-from benchmarks.measure import (
-    Agreement,
-    CaseResult,
-    DisagreementError,
-    Memory,
-    RungResult,
-    Timing,
-    interleaved,
-)
+from benchmarks.measure import CaseResult, DisagreementError, Memory, RungResult, Timing, interleaved
 from benchmarks.network import Network, Rule
 from benchmarks.pinn import Burgers
-from benchmarks.report import as_json, comparisons, markdown
 from benchmarks.rungs import NETWORKS, RUNGS
-from benchmarks.surroundings import Afterwards, Limits, Surroundings
 
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 MODULES = [ours, by_hand]
@@ -113,7 +102,7 @@ def test_products_agree_with_numpy(turned):
         assert [t.idiom for t in result.timings] == [Idiom.MANY, Idiom.CALL, Idiom.CALL]
 
 
-@pytest.mark.parametrize("module", [contest, measure, network, report])
+@pytest.mark.parametrize("module", [contest, measure, network])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(module)
     assert result.attempted
@@ -297,71 +286,6 @@ def test_symgrad_tells_what_it_plans():
     assert plan["outputs"] == 4
     assert plan["arena"] > 0
     assert not native.start().plan()
-
-
-# -- reports -------------------------------------------------------------------------------------------------------
-
-WHERE = Surroundings(
-    date="2026-01-02 03:04 UTC", processor="Some Processor", row="avx512", processors=4, load=(0.5, 0.25, 0.0),
-    system="Linux 6", python="3.11.9", versions={"symgrad": "0.1.0", "numpy": "2.0.0"}, missing=("jax",),
-)  # fmt: skip
-LIMITS = Limits(threads=2, peak=200e9, peak_alone=100e9, copy=20e9, triad=24e9)
-STEP = CaseResult(
-    "a step", Unit.FLOPS, 1e6, 0,
-    (
-        Timing(OURS, "native loop", Idiom.MANY, (10e-6, 8e-6, 30e-6), Memory(90_000_000, 110_000_000)),
-        Timing(OURS, "a call a step", Idiom.CALL, (12e-6,), Memory(90_000_000, 90_500_000, {"inputs": 0, "arena": 99})),
-        Timing("NumPy", "by hand", Idiom.CALL, (100e-6,)),
-        Timing("JAX", "lax.scan", Idiom.MANY, (25e-6,)),
-    ),
-    (Agreement("the first five losses", 2e-7, 1e-3), Agreement("the mean loss", 4e-5, 1e-2)),
-    ("PyTorch, compiled: RuntimeError: no <compiler>",),
-)  # fmt: skip
-SWEEP = CaseResult(
-    "1,000 rows", Unit.BYTES, 16e6, 0,
-    (Timing(OURS, "out=", Idiom.CALL, (1e-3,)), Timing("NumPy", "out=", Idiom.CALL, (0.5e-3,))),
-)  # fmt: skip
-ALONE = CaseResult("a step", Unit.STEPS, 1, 0, (Timing(OURS, "native loop", Idiom.MANY, (2e-3,)),), STEP.agreements)
-AFTER = Afterwards((1.0, 0.5, 0.25), Limits(threads=2, peak=198e9, peak_alone=99e9, copy=19e9, triad=23e9))
-MEASURED = [
-    RungResult("small", "a network", (STEP,)),
-    RungResult("sweep", "an array", (SWEEP,)),
-    RungResult("alone", "nobody else can", (ALONE,)),
-]
-
-
-def test_markdown(golden):
-    golden("benchmark.md", markdown(WHERE, LIMITS, MEASURED, AFTER))
-
-
-def test_chart(golden):
-    golden("benchmark.svg", bar_chart(MEASURED))
-
-
-def test_a_chart_of_nothing_is_a_chart():
-    assert bar_chart([]).count("<rect") == 1
-
-
-def test_json_has_every_time():
-    data = json.loads(as_json(WHERE, LIMITS, MEASURED, AFTER))
-    assert data["surroundings"]["load"] == [0.5, 0.25, 0.0]
-    assert data["limits"]["peak"] == 200e9
-    timings = data["rungs"][0]["cases"][0]["timings"]
-    assert timings[0] == {
-        "who": OURS, "how": "native loop", "idiom": "many steps a call", "seconds": [10e-6, 8e-6, 30e-6],
-        "memory": {"before": 90_000_000, "peak": 110_000_000, "plan": {}},
-    }  # fmt: skip
-    assert timings[2]["memory"] is None
-    assert data["afterwards"]["load"] == [1.0, 0.5, 0.25]
-
-
-def test_idioms_are_compared():
-    assert list(comparisons(STEP)) == [
-        "a step: symgrad, native loop is 10.00 times as fast as NumPy, by hand (a call a step).",
-        "a step: symgrad, native loop is 2.50 times as fast as JAX, lax.scan (many steps a call).",
-        "a step: symgrad, a call a step is 8.33 times as fast as NumPy, by hand (a call a step).",
-    ]
-    assert not [*comparisons(SWEEP), *comparisons(ALONE)]
 
 
 # -- the command ---------------------------------------------------------------------------------------------------
