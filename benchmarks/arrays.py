@@ -80,16 +80,16 @@ def gemm(quick: bool) -> Rung:
     """Give products of all kinds of shapes; on one thread below 256 x 256 x 256."""
     cases = (_product(*shape, quick) for shape in PRODUCTS)
     subject = (
-        "products of float32 matrices (M x K x N; ' is stored transposed); symgrad's repetitions are one native call, "
-        "on one thread below 256 x 256 x 256; NumPy's are a call each, on as many threads as OpenBLAS wants"
+        "products of float32 matrices (M x K x N; ' is stored transposed); symgrad on one thread below 256 x 256 x "
+        "256, its repetitions one native call, or a call each; NumPy a call each, on as many threads as OpenBLAS wants"
     )
     return Rung("gemm", subject, tuple(cases))
 
 
 def _product(stack: tuple[int, ...], m: int, k: int, n: int, turned: tuple[bool, bool], quick: bool) -> Case:
     flops = 2 * math.prod(stack) * m * k * n
-    goal = 1e7 if quick else 4e9  # FLOPs of one run
-    times = max(1, min(20_000, int(goal / flops)))
+    goal, most = (1e7, 100) if quick else (4e9, 20_000)  # FLOPs of one run, products of one run
+    times = max(1, min(most, int(goal / flops)))
     threads = 0 if flops >= MANY_THREADS else 1
 
     def enter(peer: ModuleType) -> list[Contender]:

@@ -23,7 +23,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks.contest import Rung
+from benchmarks.contest import OURS, Rung
 from benchmarks.measure import CaseResult, Memory, RungResult
 from benchmarks.rungs import RUNGS
 
@@ -42,21 +42,34 @@ def with_memory(result: RungResult, rung: Rung, modules: Sequence[ModuleType], q
 
 
 def _of_case(number: int, rung: Rung, case: CaseResult, modules: Sequence[ModuleType], quick: bool) -> CaseResult:
+    """Ask everybody; a peer whose process fails stays without a memory, and the reason is said."""
     timings = {timing.label: timing for timing in case.timings}
+    left_out = list(case.left_out)
     for module in modules:
         for contender in rung.cases[number].enter(module):
-            if contender.label in timings:
+            if contender.label not in timings:
+                continue
+            try:
                 seen = _asked(rung.name, number, module.__name__, contender.how, quick)
-                timings[contender.label] = replace(timings[contender.label], memory=seen)
-    return replace(case, timings=tuple(timings.values()))
+            except ProcessError as error:
+                if contender.who == OURS:
+                    raise
+                left_out.append(f"the memory of {contender.label}: {error}")
+                continue
+            timings[contender.label] = replace(timings[contender.label], memory=seen)
+    return replace(case, timings=tuple(timings.values()), left_out=tuple(left_out))
+
+
+class ProcessError(Exception):
+    """A process has failed; the text is its last line."""
 
 
 def _asked(rung: str, case: int, module: str, how: str, quick: bool) -> Memory:
     """Start a process for one contender, and read its last line."""
     command = [sys.executable, "-m", "benchmarks.memory", rung, str(case), module, how, *["--quick"] * quick]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+        raise ProcessError((done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1])
     return Memory(**json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -19,7 +19,7 @@ SHORT = 20  # a quick look takes this part of the steps
 # fmt: off
 NETWORKS = (
     #       name      sizes           activation loss            optimizer               batch samples steps
-    Network("tiny",   (8, 32, 32, 1), "tanh",    "mse",          Rule("sgd", 0.05),      32,   4_096,  4_000),
+    Network("tiny",   (8, 32, 32, 1), "tanh",    "mse",          Rule("sgd", 0.05),      32,   4_096,  10_000),
     Network("logreg", (784, 10),      "relu",    "crossentropy", Rule("sgd", 0.01),      128,  60_000, 2_000),
     Network("mlp",    (784, 512, 10), "relu",    "crossentropy", Rule("rmsprop"),        128,  60_000, 468),
     Network("deep",   (256,) * 11,    "relu",    "mse",          Rule("adam"),           64,   12_800, 200),

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import itertools
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -268,6 +269,28 @@ def test_the_case_with_the_most_work_is_looked_at(monkeypatch):
     seen = memory.with_memory(timed, Rung("gemm", "", (case,) * 3), [ours], True)
     assert [[t.memory for t in case.timings] for case in seen.cases] == [[None] * 2, [Memory(1, 3)] * 2, [None] * 2]
     assert asked == [("gemm", 1, "benchmarks.ours", "somehow", True)] * 2
+
+
+@pytest.mark.skipif(not memory.STATUS.exists(), reason="this system does not tell")
+def test_a_process_that_fails_is_told_of():
+    with pytest.raises(memory.ProcessError, match="No module named 'benchmarks.with_fortran'"):
+        memory._asked("gemm", 0, "benchmarks.with_fortran", "somehow", True)
+
+
+@pytest.mark.skipif(not memory.STATUS.exists(), reason="this system does not tell")
+def test_a_peer_without_memory_keeps_its_time(monkeypatch):
+    def asked(rung, case, module, how, quick):
+        raise memory.ProcessError("killed")
+
+    monkeypatch.setattr(memory, "_asked", asked)
+    peer = Timing("NumPy", "somehow", Idiom.CALL, (1.0,))
+    timed = RungResult("gemm", "", (CaseResult("", Unit.STEPS, 1, 0, (peer,)),))
+    (seen,) = memory.with_memory(timed, Rung("gemm", "", (case_of(contender("NumPy", [1.0])),)), [by_hand], True).cases
+    assert seen.timings == (peer,)
+    assert seen.left_out == ("the memory of NumPy, somehow: killed",)
+    ours_too = replace(timed, cases=(CaseResult("", Unit.STEPS, 1, 0, (replace(peer, who=OURS),)),))
+    with pytest.raises(memory.ProcessError):
+        memory.with_memory(ours_too, Rung("gemm", "", (case_of(contender(OURS, [1.0])),)), [ours], True)
 
 
 @pytest.mark.skipif(not memory.STATUS.exists(), reason="this system does not tell")
