@@ -13,8 +13,7 @@ from codegen.elements import Bindings
 from codegen.ir import For, Index, Let, Load, Op, Prefetch, Stmt, Tag, Value
 from codegen.rename import renamed
 from codegen.scratch import LINE, statements
-from codegen.weave import accesses
-from codegen.weight import subvalues
+from codegen.weight import accesses, subvalues
 from symgrad.dtypes import INT64, DType
 from symgrad.shape import Size, coefficient, dim, names, product
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from codegen.machine import Machine
 from codegen.writer import TYPES, Writer, mangled, typed
 from symgrad.dtypes import BOOL, DType
+from symgrad.errors import CompileError
 
 _BINARY: dict[str, dict[str, str]] = {  # name -> kind -> instruction
     "add": {"f": "fadd", "i": "add", "u": "add"},
@@ -217,8 +218,42 @@ def _division(a: Arith, name: str, dtype: DType, args: list[str]) -> str:
     return a.select(is_zero, dtype, zero, a.select(minus, dtype, negated, floored))
 
 
+def _bf16(a: Arith, name: str, dtype: DType, args: list[str]) -> str:
+    _check_dot(a, name)
+    half = a.out.value(f"fptrunc {a.type_of(dtype)} {args[0]} to {typed('bfloat', a.lanes)}")
+    return a.out.value(f"bitcast {typed('bfloat', a.lanes)} {half} to {typed('i16', a.lanes)}")
+
+
+def _dot2(a: Arith, name: str, dtype: DType, args: list[str]) -> str:
+    """Write the instruction; a scalar is the first lane of its narrowest vector."""
+    _check_dot(a, name)
+    lanes = a.lanes or min(_DOT_LANES)
+    if lanes not in _DOT_LANES:
+        raise CompileError(f"no instruction is a {name} of {lanes} lanes")
+    if not a.lanes:
+        args = [_first_of(lanes, element, arg, a) for element, arg in zip(("i32", "i32", "float"), args, strict=True)]
+    type_, pairs = typed("float", lanes), typed("bfloat", 2 * lanes)
+    left, right = (a.out.value(f"bitcast {typed('i32', lanes)} {arg} to {pairs}") for arg in args[:2])
+    intrinsic = f"@llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}"
+    result = a.out.value(f"call {type_} {intrinsic}({type_} {args[2]}, {pairs} {left}, {pairs} {right})")
+    return result if a.lanes else a.out.value(f"extractelement {type_} {result}, i64 0")
+
+
+_DOT_LANES = (4, 8, 16)
+
+
+def _first_of(lanes: int, element: str, arg: str, a: Arith) -> str:
+    return a.out.value(f"insertelement {typed(element, lanes)} zeroinitializer, {element} {arg}, i64 0")
+
+
+def _check_dot(a: Arith, name: str) -> None:
+    if not a.machine.has_dot:
+        raise CompileError(f"{name} needs a machine with bfloat16 dot products", got=a.machine.name)
+
+
 _SPECIAL: dict[str, Emit] = {
     "fma": _fma, "residue": _residue, "neg": _neg, "abs": _abs, "not": _not, "select": _select, "mulhi": _mulhi,
     "shl": _shift, "lshr": _shift, "ashr": _shift,
     "floordiv": _division, "mod": _division, "rem": _division,
+    "bf16": _bf16, "dot2": _dot2,
 }  # fmt: skip

@@ -14,6 +14,7 @@ operators.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from codegen.contraction import Homes, contraction_fold, roles_of
 from codegen.elements import Lowered
@@ -42,20 +43,29 @@ def contraction_kernels(group: Group, home: Homes, machine: Machine, options: Op
     if roles.out[-1] in roles.rows:
         roles = roles.swapped()
     product = Product(group, home, roles, lanes(machine, group_dtypes(group)))
-    return _Loops(product, machine, options).lower()
+    return Loops(product, machine, options).lower()
 
 
-class _Loops:
+class Copied(Protocol):
+    """An operand in memory of its own."""
+
+    def kernel(self, group: Group, home: Homes, width: int) -> Lowered:
+        """Write what copies it, before the product."""
+
+
+class Loops:
     """The loops around the tiles of a product."""
+
+    kind = "product"
 
     def __init__(self, product: Product, machine: Machine, options: Options) -> None:
         self.product, self.bindings = product, product.bindings
         height, breadth = self._tile(machine, options)
         product.is_long = not isinstance(product.columns, int) or product.columns >= 2 * breadth
-        product.is_packed = self._packs(options)
-        product.left = self._left_panels(machine, options, height * (breadth // product.width))
+        product.is_packed = self.packs(options)
+        self.copies = self.copied(machine, options, height * (breadth // product.width))
         self.narrow = self._narrow(height, breadth)
-        self.wide = Tile(product, height, breadth, fits(product.columns, breadth) or self.narrow is not None)
+        self.wide = self.tile(height, breadth, fits(product.columns, breadth) or self.narrow is not None)
 
     # -- choices ---------------------------------------------------------------------------------------------------
 
@@ -69,6 +79,10 @@ class _Loops:
             height, vectors = height * vectors, 1
         return (min(height, rows) if isinstance(rows, int) and rows else height), vectors * width
 
+    def tile(self, height: int, breadth: int, is_exact: bool) -> Tile:
+        """Make a tile."""
+        return Tile(self.product, height, breadth, is_exact)
+
     def _narrow(self, height: int, breadth: int) -> Tile | None:
         """Give the tile for the last columns: one vector wide, where they fit one; then no wide tile is cut."""
         rows, columns, width = self.product.rows, self.product.columns, self.product.width
@@ -77,9 +91,9 @@ class _Loops:
             return None
         if higher == height or (isinstance(rows, int) and rows < higher):
             return None
-        return Tile(self.product, higher, width, fits(columns, width))
+        return self.tile(higher, width, fits(columns, width))
 
-    def _packs(self, options: Options) -> bool:
+    def packs(self, options: Options) -> bool:
         """Tell whether panels of `right` are copied."""
         roles, home, rows = self.product.roles, self.product.home, self.product.rows
         if roles.right.stride(self.product.n, home) != 1:
@@ -91,16 +105,17 @@ class _Loops:
         step = roles.right.stride(roles.summed, home)
         return not isinstance(step, int) or step * self.product.dtype.size >= FAR
 
-    def _left_panels(self, machine: Machine, options: Options, rows: int) -> LeftPanels | None:
-        """Give panels of `left` where they are wanted, or would be read too slowly as they are, too often."""
+    def copied(self, machine: Machine, options: Options, rows: int) -> Sequence[Copied]:
+        """Give the operands that are copied before: `left` in panels of so many rows where it is wanted, or pays."""
         roles, columns = self.product.roles, self.product.columns
         few = isinstance(columns, int) and columns < MANY_COLUMNS
         wanted = not few if options.packing is None else options.packing
         if roles.summed is None or not self.product.is_long or not wanted:
-            return None
+            return []
         if options.packing is None and not compete(roles, self.product.home, machine):
-            return None
-        return LeftPanels(roles, self.product.m, rows)
+            return []
+        self.product.left = LeftPanels(roles, self.product.m, rows)
+        return [self.product.left]
 
     # -- loops -----------------------------------------------------------------------------------------------------
 
@@ -117,12 +132,8 @@ class _Loops:
         for position, label in enumerate(reversed(outer)):
             tag = Tag.PARALLEL if position == len(outer) - 1 else Tag.SERIAL
             body = [For(str(product.index[label]), 0, product.roles.sizes[label], tuple(body), 1, tag)]
-        kernel = self.bindings.finish("product", body)
-        return (
-            [kernel]
-            if product.left is None
-            else [product.left.kernel(product.group, product.home, product.width), kernel]
-        )
+        before = [c.kernel(product.group, product.home, product.width) for c in self.copies]
+        return [*before, self.bindings.finish(self.kind, body)]
 
     def _columns(self, column: str, body: Sequence[Stmt], tag: Tag) -> list[Stmt]:
         return [For(column, 0, self.product.columns, tuple(body), self.wide.breadth, tag)]

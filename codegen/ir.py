@@ -106,6 +106,15 @@ OPS: dict[str, int] = {
     "select": 3, "rarely": 3, "cast": 1, "bitcast": 1,
 }  # fmt: skip
 
+# Operations of several dtypes: name -> those of the operands, that of the result. `bf16` gives the bits of the nearest
+# bfloat16, ties to even; NaN stays NaN, a subnormal number becomes a zero of its sign. `dot2` takes two pairs of such
+# bits, the first of a pair in the lower half, and adds to a float32 the product of the second ones, then that of the
+# first ones; each addition rounds once, to nearest, and subnormal numbers count as zeros before and after it.
+MIXED: dict[str, tuple[tuple[DType, ...], DType]] = {
+    "bf16": ((DType.FLOAT32,), DType.UINT16),
+    "dot2": ((DType.UINT32, DType.UINT32, DType.FLOAT32), DType.FLOAT32),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Let:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from codegen.dots import mixed_kernels
 from codegen.elements import Lowered
 from codegen.folds import fold_kernels
 from codegen.gemm import contraction_kernels
@@ -23,9 +24,11 @@ from symgrad.ops.structure import Contraction, Fold, Place, Scatter, Sequential
 from symgrad.options import Options
 
 Homes = Mapping[Expr, Group]
-RECIPES: dict[type, Callable[[Group, Homes, Machine, Options], list[Lowered]]] = {
+Recipe = Callable[[Group, Homes, Machine, Options], list[Lowered]]
+PRODUCTS: dict[str, Recipe] = {"float32": contraction_kernels, "bf16": mixed_kernels}
+RECIPES: dict[type, Recipe] = {
     Fold: lambda group, home, machine, options: fold_kernels(group, home, machine),
-    Contraction: contraction_kernels,
+    Contraction: lambda group, home, machine, options: PRODUCTS[options.precision](group, home, machine, options),
     Place: lambda group, home, machine, options: place_kernels(group, home, machine),
     Scatter: lambda group, home, machine, options: scatter_kernels(group, home, machine),
     Sequential: lambda group, home, machine, options: sequential_kernels(group, home, machine),

@@ -8,7 +8,7 @@ hosts of a row, and LLVM ends the process when it is given a name that it does n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import llvmlite.binding as llvm
 
@@ -18,7 +18,11 @@ from symgrad.errors import CompileError, nearest
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A target: `tile` is (rows, vectors) of the contraction register tile, sizes are in bytes."""
+    """A target: `tile` is (rows, vectors) of the contraction register tile, sizes are in bytes.
+
+    `dot` names the feature by which some processors of the row multiply pairs of bfloat16; code may use it with
+    `has_dot`.
+    """
 
     name: str
     arch: str
@@ -30,6 +34,8 @@ class Machine:
     tile: tuple[int, int]
     l1: int = 32 << 10
     l2: int = 1 << 20
+    dot: str = ""
+    has_dot: bool = False
 
     def lanes(self, dtype: DType) -> int:
         """Return how many elements of this dtype one vector register holds.
@@ -50,7 +56,7 @@ class Machine:
 # fmt: off
 _ROWS = (
     #       name      arch       cpu          features              bytes  registers  fma    tile
-    Machine("avx512", "x86_64",  "x86-64-v4", "-prefer-256-bit",    64,    32,        True,  (8, 2)),
+    Machine("avx512", "x86_64",  "x86-64-v4", "-prefer-256-bit",    64,    32,        True,  (8, 2), dot="avx512bf16"),
     Machine("avx2",   "x86_64",  "x86-64-v3", "",                   32,    16,        True,  (6, 2), l2=256 << 10),
     Machine("sse",    "x86_64",  "x86-64-v2", "",                   16,    16,        False, (4, 2), l2=256 << 10),
     Machine("neon",   "aarch64", "generic",   "+neon,+fp-armv8",    16,    32,        True,  (8, 2), l2=512 << 10),
@@ -88,6 +94,21 @@ def host() -> Machine:
             hint="symgrad needs x86-64 with SSE4.2, or 64-bit ARM.",
         )
     return rows[0]
+
+
+def with_dot(row: Machine) -> Machine:
+    """Return the row with code for dot products of bfloat16 allowed.
+
+    Raises CompileError where the row, or the host, has no instruction for them.
+    """
+    if not row.dot or not llvm.get_host_cpu_features().get(row.dot, False):
+        raise CompileError(
+            "precision='bf16' needs an instruction for dot products of bfloat16",
+            got=f"this processor has no {row.dot}" if row.dot else "none belongs to this row",
+            where=f"machine row {row.name!r}",
+            hint="precision='float32' runs everywhere; processors of x86-64 have it from Cooper Lake and Zen 4 on.",
+        )
+    return replace(row, features=f"{row.features},+{row.dot}", has_dot=True)
 
 
 def machine(name: str | None = None) -> Machine:

@@ -144,6 +144,10 @@ def _carry_out(op: Op, args: list[Scalar]) -> Scalar:
         return args[0].view(op.dtype.numpy)
     if op.name in ("fma", "residue"):
         return fused(*args)
+    if op.name == "bf16":
+        return bfloat16_bits(*args)
+    if op.name == "dot2":
+        return dot2(*args)
     if op.name == "mulhi":
         return op.dtype.numpy.type(int(args[0]) * int(args[1]) >> 8 * op.dtype.size)
     if op.name == "lshr":  # NumPy shifts signed integers arithmetically
@@ -156,11 +160,40 @@ def _carry_out(op: Op, args: list[Scalar]) -> Scalar:
 
 def fused(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
     """Return a * b + c rounded once, computed with whole numbers."""
+    if not np.isfinite(c) and np.isfinite(a) and np.isfinite(b):
+        return c  # however large the product is
     if not all(np.isfinite(x) for x in (a, b, c)) or a == 0 or b == 0:
         return a * b + c  # no rounding in the product
     (an, ad), (bn, bd), (cn, cd) = (x.item().as_integer_ratio() for x in (a, b, c))
     top = an * bn * cd + cn * ad * bd
     return _nearest(top, ad * bd * cd, type(a)) if top else type(a)(0.0)
+
+
+def bfloat16_bits(x: Scalar) -> Scalar:
+    """Return the upper half of a float32, rounded to nearest, ties to even: the bits of a bfloat16."""
+    bits = int(x.view(np.uint32))
+    if np.isnan(x):
+        return np.uint16(bits >> 16 | 0x40)
+    if not bits & 0x7F800000:  # subnormal, or zero
+        return np.uint16(bits >> 16 & 0x8000)
+    return np.uint16((bits + 0x7FFF + (bits >> 16 & 1)) >> 16)
+
+
+def dot2(a: Scalar, b: Scalar, total: Scalar) -> Scalar:
+    """Return a float32 plus the products of two pairs of bfloat16: first that of the upper halves, then of the lower.
+
+    This is what `vdpbf16ps` does, bit for bit.
+    """
+    total = _flushed(total)
+    for shift in (16, 0):
+        x, y = (_flushed(np.uint32((int(pair) >> shift & 0xFFFF) << 16).view(np.float32)) for pair in (a, b))
+        total = _flushed(fused(x, y, total))
+    return total
+
+
+def _flushed(x: Scalar) -> Scalar:
+    """Replace a subnormal float32 by a zero of its sign."""
+    return np.copysign(np.float32(0), x) if abs(x) < np.finfo(np.float32).smallest_normal else x
 
 
 def _nearest(top: int, bottom: int, type_: Any) -> Scalar:

@@ -35,7 +35,7 @@ from codegen.group import Group, Why, group
 from codegen.guards import Guard, find_guards
 from codegen.ir import Kernel
 from codegen.jit import link
-from codegen.machine import Machine, machine, runnable
+from codegen.machine import Machine, machine, runnable, with_dot
 from codegen.objects import object_of
 from codegen.operand import Operand
 from codegen.reach import is_literal, is_memory
@@ -96,6 +96,7 @@ def compile_graph(
     if target not in runnable():
         names = ", ".join(row.name for row in runnable())
         raise CompileError(f"this host cannot run code for {target.name!r}", hint=f"It can run: {names}.")
+    target = with_dot(target) if options.precision == "bf16" else target
     outputs, updates = inline(outputs), list(zip((p for p, _ in updates), inline([v for _, v in updates]), strict=True))
     guards = find_guards([*outputs, *(v for _, v in updates)], trusted)
     flags, results, values = _expanded(guards, outputs, updates)

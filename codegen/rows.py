@@ -19,8 +19,8 @@ from codegen.ir import Access, For, Kernel, Tag
 from codegen.operand import Operand
 from codegen.reach import squeezed
 from codegen.step import Step
-from codegen.weave import accesses, weave
-from codegen.weight import weight
+from codegen.weave import weave
+from codegen.weight import accesses, weight
 from symgrad.expr import Expr, Parameter
 from symgrad.shape import Size, dim, names
 

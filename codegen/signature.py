@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codegen.ir import OPS, Const, Index, Load, Name, Op, Value
+from codegen.ir import MIXED, OPS, Const, Index, Load, Name, Op, Value
 from symgrad.dtypes import BOOL, INT64, DType
 
 # name -> the kinds (NumPy's letters) of the operands. Operations that are not here take any dtype. Where a name of
@@ -36,6 +36,8 @@ def result_dtype(name: str, operands: Sequence[DType]) -> DType | None:
     >>> result_dtype("add", [FLOAT32, FLOAT32]).name, result_dtype("lt", [FLOAT32, FLOAT32]).name
     ('FLOAT32', 'BOOL')
     """
+    if name in MIXED:
+        return MIXED[name][1]
     if name in COMPARISONS:
         return BOOL
     if name in ("cast", "bitcast") or not operands:
@@ -44,7 +46,9 @@ def result_dtype(name: str, operands: Sequence[DType]) -> DType | None:
 
 
 def admits(name: str, dtype: DType) -> bool:
-    """Tell whether the table of operations itself defines a name for operands of a dtype."""
+    """Tell whether the tables of operations themselves define a name for operands of a dtype."""
+    if name in MIXED:
+        return MIXED[name][0][0] == dtype
     return name in OPS and dtype.kind in KINDS.get(name, "biuf")
 
 
@@ -54,6 +58,10 @@ def misuse(op: Op) -> str | None:
     A name with no row for its dtype here may be one of `codegen.vecmath`: its operands then have the result's dtype.
     """
     operands = [dtype_of(value) for value in op.args]
+    if op.name in MIXED:
+        expected, result = MIXED[op.name]
+        fits = tuple(operands) == expected and op.dtype == result
+        return None if fits else f"{op.name} of {', '.join(operands)} as {op.dtype}"
     if op.name in OPS and len(operands) != OPS[op.name]:
         return f"{op.name} takes {OPS[op.name]} operands, not {len(operands)}"
     if op.name in CHOICES:
@@ -67,9 +75,9 @@ def misuse(op: Op) -> str | None:
         return f"operands of {op.name} differ: " + ", ".join(operands)
     if op.name in OPS and not admits(op.name, operands[0]) and not operands[0].is_float:
         return f"{op.name} does not take {operands[0]}"
-    expected = result_dtype(op.name, operands)
-    if expected is not None and op.dtype != expected:
-        return f"{op.name} gives {expected}, not {op.dtype}"
+    follows = result_dtype(op.name, operands)
+    if follows is not None and op.dtype != follows:
+        return f"{op.name} gives {follows}, not {op.dtype}"
     return None
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from codegen.executable import Call
 from codegen.group import Group
 from codegen.ir import Access, Kernel
-from codegen.operand import Operand
+from codegen.operand import Operand, Temp
 from codegen.scratch import scratch_bytes
+from symgrad.dtypes import FLOAT32, UINT32
 from symgrad.shape import Size
 
 
@@ -38,3 +39,17 @@ class Step:
             kernel.name, self.operands, writes, kernel.dims, kernel.tasks, self.cost, scratch_bytes(kernel),
             self.is_guard,
         )  # fmt: skip
+
+    @property
+    def rounds(self) -> bool:
+        """Tell whether the launch only writes, in pairs of bfloat16, an operand of the product that comes next."""
+        return all(map(self._is_pairs, self.stored))
+
+    @property
+    def multiplies_pairs(self) -> bool:
+        """Tell whether the launch computes a product of such operands."""
+        return not self.rounds and any(map(self._is_pairs, self.operands))
+
+    def _is_pairs(self, operand: Operand) -> bool:
+        root = self.group.root
+        return isinstance(operand, Temp) and operand.dtype is UINT32 and root is not None and root.dtype is FLOAT32

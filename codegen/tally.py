@@ -46,7 +46,7 @@ class Tally:
 
 def tallies(steps: Sequence[Step], home: Mapping[Expr, Group]) -> list[Tally]:
     """Count every launch. A reduction and its operands belong to the first of its launches, what follows to the last;
-    a launch that only fills the memory in which the next one sums counts nothing.
+    a launch that only fills the memory in which the next one sums, or rounds what it multiplies, counts nothing.
 
     >>> from codegen.pipeline import compile_graph
     >>> from symgrad.options import Options
@@ -61,7 +61,7 @@ def tallies(steps: Sequence[Step], home: Mapping[Expr, Group]) -> list[Tally]:
     for position, step in enumerate(steps):
         beside = [other for other in steps[position + 1 : position + 2] if other.group is step.group]
         last = not beside
-        fills = any(isinstance(o, Expr) and o in other.stored for other in beside for o in step.stored)
+        fills = step.rounds or any(isinstance(o, Expr) and o in other.stored for other in beside for o in step.stored)
         inside = computed(step.group, home)
         reduced = _below(step.group.root, inside, home)
         first = not fills and step.group not in begun

@@ -121,14 +121,18 @@ class Tile:
         value = product.roles.right.load(product.elements(), {**product.inside, product.n: column + dim(p)})
         return [self.filled(p, stop, chunk, value, isinstance(value, Load) and product.reads_across())]
 
-    def filled(self, p: str, stop: Size, chunk: Chunk, value: Value, is_turned: bool = False) -> Stmt:
-        """Fill columns of a panel for all steps of a chunk."""
+    def filled(
+        self, p: str, stop: Size, chunk: Chunk, value: Value, is_turned: bool = False,
+        steps: tuple[Size, Size] | None = None,
+    ) -> Stmt:  # fmt: skip
+        """Fill columns of a panel for all steps of a chunk, or for some of them."""
         k, width = self.product.k, self.product.width
+        first, end = (chunk.first, chunk.stop) if steps is None else steps
         row = For(p, 0, stop, (Store(self.panel, (k - chunk.first, dim(p)), value),), width, Tag.VECTOR)
         if self.product.roles.summed is None:
             return row
         tag, step = (Tag.TURN, width) if is_turned else (Tag.SERIAL, 1)
-        return For(str(k), chunk.first, chunk.stop, (row,), step, tag)
+        return For(str(k), first, end, (row,), step, tag)
 
     def right(self, p: str, column: Size, chunk: Chunk) -> tuple[list[Stmt], Value]:
         """Give what a step takes in of a column of `right`, and what must be done before; 0 beyond the last column."""

@@ -12,13 +12,13 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from codegen.ir import Access, Alloc, Buffer, For, Kernel, Load, Prefetch, Space, Stmt, Store, Tag
+from codegen.ir import Access, Alloc, Buffer, For, Kernel, Space, Stmt, Tag
 from codegen.operand import Operand
 from codegen.rename import bound_names, renamed
-from codegen.scratch import statements, values
+from codegen.scratch import statements
 from codegen.step import Step
 from codegen.text import print_kernel
-from codegen.weight import subvalues
+from codegen.weight import accesses
 from symgrad.shape import Size, names, product
 
 MOST_HELD = 64  # elements of a row that registers hold
@@ -28,16 +28,6 @@ Strand = tuple[Step, tuple[For, ...]]  # a step and the loops that hold its bloc
 def weave(strands: Sequence[Strand], depth: int, local: Collection[Operand]) -> tuple[Kernel, tuple[Operand, ...]]:
     """Make one kernel of steps that share the first `depth` loops; `local` tensors are read by none but them."""
     return _Weaver(strands, depth, local).kernel()
-
-
-def accesses(body: tuple[Stmt, ...]) -> Iterator[tuple[str, tuple[Size, ...]]]:
-    """List the elements that statements touch."""
-    for stmt in statements(body):
-        if isinstance(stmt, Store | Prefetch):
-            yield stmt.buffer, stmt.index
-        for value in subvalues(values(stmt)):
-            if isinstance(value, Load):
-                yield value.buffer, value.index
 
 
 def _addressed_by_constants(body: tuple[Stmt, ...]) -> set[str]:

@@ -1,7 +1,7 @@
 """Weight: how many instructions statements become, roughly, so that what is heavy is written once and looped over.
 
-In: statements of the loop IR. Out: a count of operations. LLVM takes more than linear time for a function, and loop
-overhead vanishes beside a heavy body. It must not know machines.
+In: statements of the loop IR. Out: a count of operations, the elements touched. LLVM takes more than linear time for a
+function, and loop overhead vanishes beside a heavy body. It must not know machines.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from codegen.ir import Name, Op, Stmt, Value
+from codegen.ir import Load, Name, Op, Prefetch, Stmt, Store, Value
 from codegen.scratch import statements, values
 from codegen.signature import admits, children, dtype_of
 from codegen.vecmath import MATH
 from symgrad.dtypes import DType
+from symgrad.shape import Size
 
 MOST_COPIED = 512  # instructions that copies of a loop's body may come to
 SLOW = frozenset(("div", "sqrt"))  # operations of the divider
@@ -61,6 +62,16 @@ def subvalues(roots: Iterable[Value]) -> Iterator[Value]:
             seen.add(id(node))
             yield node
             stack.extend(children(node))
+
+
+def accesses(body: tuple[Stmt, ...]) -> Iterator[tuple[str, tuple[Size, ...]]]:
+    """List the elements that statements touch."""
+    for stmt in statements(body):
+        if isinstance(stmt, Store | Prefetch):
+            yield stmt.buffer, stmt.index
+        for value in subvalues(values(stmt)):
+            if isinstance(value, Load):
+                yield value.buffer, value.index
 
 
 def _operations(roots: Iterable[Value]) -> int:

@@ -35,6 +35,7 @@ from symgrad.shape import evaluate
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 ULPS = 4000  # of the largest element: what rounding may do to a result before it counts as different
 NOISE = 50  # how many times the error of NumPy in the declared dtypes a result may have
+COARSE = 2.0**-4  # of the largest element: what operands in bfloat16 may do to what a program stores
 MOST_WORK = 3e6  # flops of a kernel that the interpreter of the loop IR is given
 
 
@@ -63,8 +64,8 @@ def culprit(subject: Subject, arrays: Sequence[np.ndarray], dims: Mapping[str, i
 class _Wanted:
     """Values that nodes must have, and how far rounding may move them."""
 
-    def __init__(self, nodes: Sequence[Expr], env: Mapping[Expr, Any]) -> None:
-        self.nodes = list(nodes)
+    def __init__(self, nodes: Sequence[Expr], env: Mapping[Expr, Any], least: float = 0.0) -> None:
+        self.nodes, self.least = list(nodes), least
         self.exact = interpret(self.nodes, env)
         self.rounded = interpret(self.nodes, env, dtype=None)
 
@@ -86,7 +87,7 @@ class _Wanted:
             noise = np.max(np.abs(exact - rounded), initial=0, where=finite)
             scale = np.max(np.abs(exact), initial=0, where=finite)
             off = np.abs(value - exact)
-        allowed = NOISE * noise + ULPS * EPS[str(dtype)] * scale
+        allowed = NOISE * noise + max(self.least, ULPS * EPS[str(dtype)]) * scale
         return bool((np.where(finite, off, 0) <= allowed).all() and (np.isfinite(value) | ~finite).all())
 
 
@@ -104,7 +105,7 @@ def _wrong_step(
     }
     for number, step in enumerate(compiled.steps):
         stored = [o for o in step.stored if isinstance(o, Expr) and o not in compiled.flags]
-        want = _Wanted(stored, env)
+        want = _Wanted(stored, env, COARSE if compiled.machine.has_dot else 0.0)
         places = [memory[compiled.updated.get(o, o)] for o in stored]
         wrong = want.first_wrong(places)
         if wrong is not None:

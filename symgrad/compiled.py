@@ -371,7 +371,7 @@ class Function:
 
 def function(
     inputs: Expr | Iterable[Expr], outputs: Any = (), updates: Any = None, *, threads: int | None = None,
-    name: str | None = None, options: Options | None = None,
+    name: str | None = None, precision: str | None = None, options: Options | None = None,
 ) -> Function:  # fmt: skip
     """Compile outputs as a function of inputs.
 
@@ -381,8 +381,11 @@ def function(
     Called with arrays, by position or by name, the function returns fresh arrays, rank 0 as NumPy scalars; `out=` takes
     arrays for the results, in the structure of the outputs. Any sizes of symbolic dimensions will do.
 
+    With `precision="bf16"` products of float32 matrices round their operands to bfloat16 (8 bits of precision) and add
+    up in float32; all else is float32 as before.
+
     Raise TypeError for an input that is not a symbol, a symbol that is not an input, ShapeError for a dimension that no
-    input's shape tells.
+    input's shape tells, CompileError for `"bf16"` on a processor without its dot product.
 
     >>> import numpy as np
     >>> import symgrad as sg
@@ -392,7 +395,7 @@ def function(
     6.0
     """
     given = [inputs] if isinstance(inputs, Expr) else list(inputs)
-    return Function(given, outputs, updates, name, chosen_options(options, threads))
+    return Function(given, outputs, updates, name, chosen_options(options, threads, precision))
 
 
 _acquire, _release = operator.methodcaller("acquire"), operator.methodcaller("release")

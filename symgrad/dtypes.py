@@ -64,7 +64,7 @@ _KIND: dict[DType, str] = {d: n.kind for d, n in _NUMPY.items()}
 _SIZE: dict[DType, int] = {d: n.itemsize for d, n in _NUMPY.items()}
 
 BOOL, INT32, INT64 = DType.BOOL, DType.INT32, DType.INT64
-UINT8, UINT32 = DType.UINT8, DType.UINT32
+UINT8, UINT16, UINT32 = DType.UINT8, DType.UINT16, DType.UINT32
 FLOAT32, FLOAT64 = DType.FLOAT32, DType.FLOAT64
 DEFAULT_FLOAT = FLOAT32
 

@@ -36,12 +36,12 @@ TABLE = """
     7 codegen vecmath_tables vecmath_exp vecmath_log vecmath_erf vecmath_trig vecmath_gamma vecmath_root vecmath_sigmoid
     7 codegen vecmath weight
     7 codegen dims operand scalars philox reach group arrange guards
-    7 codegen elements step rename weave ahead nest reduction folds contraction panels product tile gemm dots
+    7 codegen elements rename ahead nest reduction folds contraction panels product tile gemm dots
     7 codegen pieces item orders factors sequential lower forms
-    7 codegen cost expand rows
+    7 codegen cost expand
     7 codegen memory poison program walk
     7 codegen writer address arith access turn evaluate emit object_file jit store objects driver threads
-    7 codegen executable graph_key packing dump entry
+    7 codegen executable step weave rows graph_key packing dump entry
     7 codegen pipeline tally places kernel peak __init__
     8 symgrad inspection.subject bisection inspection/ outputs declared compiled train/
     9 symgrad exhibits page cli __main__

@@ -232,6 +232,8 @@ def test_fma_rounds_once():
     infinite, nan, two = np.float32(np.inf), np.float32(np.nan), np.float32(2)
     for values in ((infinite, two, two), (two, -infinite, two), (two, two, infinite)):
         assert meaning.fused(*values) == values[0] * values[1] + values[2]
+    large = np.float32(1e30)  # its square is no float32, but less than infinite
+    assert meaning.fused(large, large, -infinite) == meaning.fused(-large, large, -infinite) == -infinite
     for values in ((nan, two, two), (two, nan, two), (two, two, nan), (np.float32(0), infinite, two)):
         with np.errstate(invalid="ignore"):
             assert np.isnan(meaning.fused(*values))

@@ -16,7 +16,7 @@ def drawn(axes, sizes):
 
 
 def launches(function):
-    return [name.split("_")[0] for name in function._compiled.kernels]
+    return [name.split("_")[0] for name in function.subject.compiled.kernels]
 
 
 @pytest.mark.parametrize("symbolic", ["", "m", "k", "n"])

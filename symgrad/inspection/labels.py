@@ -199,8 +199,11 @@ class _Launches:
         found: dict[Operand, str] = {}
         waiting: list[Operand] = []
         for step in self.compiled.steps:
-            waiting += [o for o in step.stored if not isinstance(o, Expr)]
             found |= {o: self._name(o) for o in step.operands if isinstance(o, Expr) and o not in found}
+            if step.rounds:
+                found |= dict.fromkeys(step.stored, self._rounded(step))
+                continue
+            waiting += [o for o in step.stored if not isinstance(o, Expr)]
             names = ", ".join(found[o] for o in step.stored if isinstance(o, Expr))
             if names:
                 found |= dict.fromkeys(waiting, f"parts of {names}")
@@ -213,6 +216,10 @@ class _Launches:
         place = self.compiled.updated.get(operand, operand)
         return self.book.of(self.value_of.get(place, place)) or label(place)
 
+    def _rounded(self, step: Step) -> str:
+        """Say what a launch rounds."""
+        return f"{', '.join(self._name(o) for o in step.operands if isinstance(o, Expr)) or 'a constant'} in bfloat16"
+
     def _indices(self, guard: Guard) -> str:
         return self.book.of(guard.indices) or label(guard.indices)
 
@@ -224,7 +231,7 @@ class _Launches:
             any(finisher[s.group, o] is s for o in s.stored if isinstance(o, Expr)) for s in self.compiled.steps
         )
         return tuple(
-            self._whole(step) if whole else self._parts(last[step.group])
+            (self._rounded(step),) if step.rounds else self._whole(step) if whole else self._parts(last[step.group])
             for step, whole in zip(self.compiled.steps, finishes, strict=True)
         )
 

@@ -154,6 +154,7 @@ def _timed(table: LaunchTable, threads: int) -> float:
 
 
 def _peak(step: Step, subject: Subject, threads: int) -> float:
-    """Give the peak in the dtype in which a launch computes."""
+    """Give the peak in the dtype in which a launch computes; that of pairs where it multiplies pairs."""
     wide = any(o.dtype is DType.FLOAT64 for o in step.operands)
-    return peak_flops(DType.FLOAT64 if wide else DType.FLOAT32, subject.compiled.machine, threads)
+    dtype = DType.FLOAT64 if wide else DType.FLOAT32
+    return peak_flops(dtype, subject.compiled.machine, threads, step.multiplies_pairs)

@@ -184,18 +184,20 @@ class Model:
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, *, threads: int | None = None,
-        options: Options | None = None,
+        precision: str | None = None, options: Options | None = None,
     ) -> None:  # fmt: skip
         """Choose optimizer, loss and metrics, by name or as objects. Machine code is made when data is seen.
 
         - `loss`, `metrics`: names, objects, or functions of (y_true, y_pred) that give an expression.
         - `threads`: the number of threads; by default SYMGRAD_NUM_THREADS, or what the process may use.
+        - `precision`: "bf16" multiplies matrices in bfloat16 and adds up in float32, in training, evaluation and
+          prediction; weights, optimizer and all else stay float32. The default is "float32".
 
         Raises ValueError for an unknown name, with the nearest one.
         """
         if loss is None:
             raise TypeError("compile needs a loss, e.g. loss='categorical_crossentropy'")
-        chosen = chosen_options(options, threads)
+        chosen = chosen_options(options, threads, precision)
         self._compiled = (optim.get(optimizer), losses.get(loss), metrics_by_name(metrics), chosen)
         self._programs.clear()
         self._objectives.clear()
