@@ -95,7 +95,7 @@ def link(objects: Mapping[str, bytes]) -> Library:
 
     Raises CompileError for a symbol that is defined nowhere: compiled code calls nothing of the process.
     """
-    target = _target_machine(host(), jit=True)
+    target = _target_machine(host())
     engine = llvm.create_lljit_compiler(target, suppress_errors=True)
     builder = llvm.JITLibraryBuilder()
     for image in dict.fromkeys(objects.values()):
@@ -175,7 +175,7 @@ def _pipeline(machine: Machine) -> Pipeline:
     return Pipeline(target, llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options()))
 
 
-def _target_machine(machine: Machine, *, jit: bool = False) -> llvm.TargetMachine:
+def _target_machine(machine: Machine) -> llvm.TargetMachine:
     _initialize()
     target = llvm.Target.from_triple(machine.triple)
     return target.create_target_machine(
@@ -183,8 +183,7 @@ def _target_machine(machine: Machine, *, jit: bool = False) -> llvm.TargetMachin
         features=machine.features,
         opt=OPTIMIZATION,
         reloc="pic",
-        codemodel="jitdefault" if jit else "default",
-        jit=jit,
+        codemodel="default",
     )
 
 

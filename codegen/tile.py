@@ -94,7 +94,8 @@ class Tile:
         part = Chunk(first, end, is_last, is_first, total, rest)
         body = [*lets, *self._packed(column, part), *self._tiles(row, start, stop, column, part)]
         arrays: list[Stmt] = [Alloc(x, self.dtype, (height, self.breadth), Space.SCRATCH) for x in (total, rest)]
-        return arrays, [For(chunk, 0, whole + 1, tuple(body))]
+        several = Op("gt", (Index(whole), Index(0)), BOOL)
+        return arrays, [If(several, (self._cleared(part, height),)), For(chunk, 0, whole + 1, tuple(body))]
 
     # -- operands --------------------------------------------------------------------------------------------------
 
@@ -243,25 +244,22 @@ class Tile:
         """End a chunk in a tile whose totals begin at a row: finish the results, or keep the sums for the next one."""
         if chunk.is_last is None:
             return list(finished)
-        more = Op("not", (chunk.is_first,), BOOL) if chunk.is_first is not None else None
-        added = _only(more, [self._add(acc, chunk.total, row), self._add(acc, chunk.rest, row)])
-        begun = (self._kept(acc, chunk, row),)
         assert chunk.is_first is not None
-        kept = If(chunk.is_first, begun, (self._collect(acc, chunk, row),))
-        return [If(chunk.is_last, (*added, *finished), (kept,))]
+        more = Op("not", (chunk.is_first,), BOOL)
+        sums = self.bindings.fresh("sums")
+        kept: list[Stmt] = [
+            Alloc(sums, self.dtype, (self.height, self.breadth), Space.SCRATCH), self._copied(acc, sums),
+            self._collect(sums, chunk, row),
+        ]  # fmt: skip
+        return [If(chunk.is_last, (If(more, (self._total(acc, chunk, row),)), *finished), tuple(kept))]
 
-    def _kept(self, acc: str, chunk: Chunk, row: Size) -> For:
-        """Begin the totals with the first chunk, from which nothing is rounded off."""
-        p = self.bindings.fresh("p")
+    def _cleared(self, chunk: Chunk, height: int) -> Stmt:
+        """Begin the totals."""
+        r, p = self.bindings.fresh("r"), self.bindings.fresh("p")
+        stores = [Store(x, (dim(r), dim(p)), zero(self.dtype)) for x in (chunk.total, chunk.rest)]
+        return For(r, 0, height, (self._each_column(p, *stores),))
 
-        def kept(r: Size) -> list[Stmt]:
-            place = (row + r, dim(p))
-            item = Load(acc, (r, dim(p)), self.dtype)
-            return [self._each_column(p, Store(chunk.total, place, item), Store(chunk.rest, place, zero(self.dtype)))]
-
-        return self._each_row(kept)
-
-    def _collect(self, acc: str, chunk: Chunk, row: Size) -> For:
+    def _collect(self, sums: str, chunk: Chunk, row: Size) -> For:
         """Add a chunk to the total, and what that rounds off (Knuth's two-sum) to the rest."""
         p = self.bindings.fresh("p")
         new, part, lost = (self.bindings.fresh(name) for name in ("new", "part", "lost"))
@@ -272,7 +270,7 @@ class Tile:
         def collected(r: Size) -> list[Stmt]:
             place = (row + r, dim(p))
             old, small = (Load(x, place, self.dtype) for x in (chunk.total, chunk.rest))
-            item = Load(acc, (r, dim(p)), self.dtype)
+            item = Load(sums, (r, dim(p)), self.dtype)
             after, arrived, off = (Name(name, self.dtype) for name in (new, part, lost))
             finite = Op("eq", (off, off), BOOL)  # an infinite sum loses NaN
             return [
@@ -286,14 +284,17 @@ class Tile:
                 )
             ]
 
-        return self._each_row(collected)
+        return self._each_row(collected, Tag.SERIAL)
 
-    def _add(self, acc: str, kept: str, row: Size) -> For:
+    def _total(self, acc: str, chunk: Chunk, row: Size) -> For:
+        """Add the total and the rest to the last chunk."""
         p = self.bindings.fresh("p")
 
         def added(r: Size) -> list[Stmt]:
-            a, b = Load(acc, (r, dim(p)), self.dtype), Load(kept, (row + r, dim(p)), self.dtype)
-            return [self._each_column(p, Store(acc, (r, dim(p)), Op("add", (a, b), self.dtype)))]
+            result: Value = Load(acc, (r, dim(p)), self.dtype)
+            for kept in (chunk.total, chunk.rest):
+                result = Op("add", (result, Load(kept, (row + r, dim(p)), self.dtype)), self.dtype)
+            return [self._each_column(p, Store(acc, (r, dim(p)), result))]
 
         return self._each_row(added)
 

@@ -14,6 +14,7 @@ from row_cases import differentiable
 import symgrad as sg
 from symgrad.chainrule.derivation import Derivation
 from symgrad.errors import GradientError
+from symgrad.ops.row import ROWS
 
 N = sg.dim("N")
 x, v, W = sg.symbol("x", (N, 3)), sg.symbol("v", (3,)), sg.symbol("W", (3, 4))
@@ -339,3 +340,16 @@ def low_recursion_limit():
     sys.setrecursionlimit(len(inspect.stack()) + 150)
     yield
     sys.setrecursionlimit(before)
+
+
+KINKED = {
+    "abs", "ceil", "celu", "clip", "elu", "floor", "floor_divide", "fmod", "hard_sigmoid", "hard_swish", "hard_tanh",
+    "leaky_relu", "maximum", "minimum", "relu", "relu6", "remainder", "round", "selu", "sign", "softsign",
+    "stop_gradient", "trunc",
+}  # fmt: skip
+
+
+def test_rows_with_a_kink_tell_what_is_chosen_there():
+    assert {name for name, row in ROWS.items() if row.sub_gradient and not row.smooth} == KINKED
+    assert "0.5 for each operand where they are equal" in str(sg.derivation(sg.sum(sg.maximum(x, v)), x))
+    assert "where they are equal" not in str(sg.derivation(sg.sum(x * v), x))

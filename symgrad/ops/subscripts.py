@@ -205,7 +205,7 @@ class _Search:
     def _labels(self, part: frozenset[int]) -> set[str]:
         """List the labels of a part's product."""
         own = set[str]().union(*(self.terms[i].labels for i in part))
-        return own if len(part) == 1 else own & _needed(self.terms, self.out, part)
+        return own & _needed(self.terms, self.out, part)
 
     def _cost(self, a: frozenset[int], b: frozenset[int]) -> Size:
         """Count the multiplications of two parts."""
