@@ -77,10 +77,11 @@ class Tile:
             arrays, body = self._chunks(row, start, stop, height, column)
             return [*panel, *arrays, *body]
         block = self.bindings.fresh("i")
-        lets, end = smaller(dim(block) + ROW_CHUNK, stop, "to", self.bindings)
-        height = -(-ROW_CHUNK // self.height) * self.height
-        arrays, body = self._chunks(row, dim(block), end, height, column)
-        return [*panel, *arrays, For(block, start, stop, (*lets, *body), ROW_CHUNK)]
+        whole = self.height if self.product.left is None else self.product.left.rows
+        size = max(ROW_CHUNK // whole, 1) * whole  # no tile lies in two blocks
+        lets, end = smaller(dim(block) + size, stop, "to", self.bindings)
+        arrays, body = self._chunks(row, dim(block), end, size, column)
+        return [*panel, *arrays, For(block, start, stop, (*lets, *body), size)]
 
     def _chunks(
         self, row: str, start: Size, stop: Size, height: int, column: Size

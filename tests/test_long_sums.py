@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from codegen.machine import runnable
+from symgrad.options import Options
 
 COUNT = 10_000_000
 ROWS = 3_000_000
@@ -87,3 +89,18 @@ def test_sums_over_rows_and_matrix_products(x, wide):
     assert (np.abs(total - exact.sum(axis=0)) <= limit).all()
     limit = bound(np.abs(exact).T @ np.abs(exact[:, ::-1]), ROWS, factor=6)
     assert (np.abs(product - exact.T @ exact[:, ::-1]) <= limit).all()
+
+
+@pytest.mark.parametrize("machine", [row.name for row in runnable()])
+@pytest.mark.parametrize("tiles", [None, (5, 16), (7, 32)])
+def test_long_products_of_many_rows_keep_to_their_blocks(machine, tiles):
+    """Rows pass in blocks while the chunks of a sum do: no tile lies in two of them, or beyond the last row."""
+    draw = np.random.default_rng(0)
+    for rows, packing in ((540, None), (540, True), (1031, None)):
+        a, b = (draw.integers(-2, 3, shape).astype("float32") for shape in ((rows, 1030), (1030, 70)))
+        x, y = sg.symbol("x", a.shape), sg.symbol("y", b.shape)
+        W = sg.parameter("W", (rows, 70), init="zeros")
+        W.value = start = draw.integers(-9, 10, (rows, 70)).astype("float32")
+        options = Options(machine=machine, tiles=tiles, packing=packing, poison=True, check=True)
+        sg.function([x, y], [], updates={W: W + x @ y}, options=options)(a, b)
+        np.testing.assert_array_equal(W.value, start + a @ b)
